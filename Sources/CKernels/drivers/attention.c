@@ -1,6 +1,6 @@
-// Attention over a jagged batch. A task is some heads of one query tile of one sequence: it computes the bias of the tile
-// once, then the heads. A tile of few rows uses the kernels whose lanes are keys, and lays out its bias and buckets
-// accordingly.
+// Attention over a jagged batch. A task is some heads of one query tile of one sequence. It computes the bias of the
+// tile once, then the heads. A tile of few rows uses the kernels whose lanes are keys, and lays out its bias and
+// buckets accordingly.
 
 #include "CKernels.h"
 
@@ -9,7 +9,7 @@
 static size_t blocks(size_t count, size_t block) { return (count + block - 1) / block; }
 static size_t rounded(size_t count) { return blocks(count, gk_lanes) * gk_lanes; }
 
-/// Rows of a sequence's first tile: the remainder after the other tiles take 16 each from the end.
+/// Rows of a sequence's first tile: the remainder after the other tiles take 16 rows each from the end.
 static size_t first_tile_rows(size_t length) { return (length - 1) % gk_lanes + 1; }
 
 size_t gk_attention_plan(gk_attention_sequence *sequences, size_t count, int last_only) {
@@ -40,7 +40,7 @@ size_t gk_tile_scratch(size_t query_columns, size_t value_columns) {
     return gk_lanes * (query_columns + rounded(value_columns) + gk_key_block) + gk_key_block * columns;
 }
 
-/// Scratch of a worker: the kernel's scratch, the bias and times of the tile and, in bytes, its buckets.
+/// Scratch of a worker: the kernel's scratch, the tile's bias and times, and its buckets, which are bytes.
 size_t gk_attention_scratch(const gk_attention *job, size_t longest) {
     const size_t bias = gk_lanes * rounded(longest), times = 4 * gk_lanes, buckets = bias / 4;
     return gk_tile_scratch(job->query_columns, job->value_columns) + (job->position ? bias + times + buckets : 0);
@@ -77,7 +77,7 @@ static query_tile tile_at(const gk_attention *job, size_t index) {
         tile.rows = 1;
         return tile;
     }
-    // Takes the longest tiles first. Their tasks cost most, and cheap ones fill the gaps at the end.
+    // The tiles with the most keys come first: their tasks cost most, and cheap ones fill the gaps at the end.
     tile.number = blocks(length, gk_lanes) - 1 - (index - sequence->tiles);
     const size_t first = first_tile_rows(length);
     tile.row = sequence->cached + (tile.number == 0 ? 0 : first + (tile.number - 1) * gk_lanes);
@@ -85,8 +85,8 @@ static query_tile tile_at(const gk_attention *job, size_t index) {
     return tile;
 }
 
-/// The time buckets of a tile: (keys, 16 rows) for a full one, (keys / 16, rows, 16 keys) for few rows. A row's own
-/// time is that of the event after it. `times` is 2 · 16 times of scratch.
+/// Computes the time buckets of a tile: (keys, 16 rows) for a full tile, (keys / 16, rows, 16 keys) for few rows. A
+/// row's time is that of the event after it. `times` is scratch for 2 · 16 times.
 static void fill_buckets(const gk_attention *job, const query_tile *tile, int64_t *times, uint8_t *buckets) {
     const gk_kernels *kernels = job->kernels;
     const int64_t *of_keys = tile->sequence->times, *of_rows = of_keys + tile->row + 1;

@@ -43,7 +43,7 @@ static void take_kept(
     for (size_t c = 0; c < columns; c++) value[gk_lanes * c] = gk_float_of_bfloat16(values[2 * (columns * (place / 2) + c) + place % 2]);
 }
 
-/// The same for a row of the batch, in the form in which it will be stored.
+/// The same for a row of the batch, rounded as it will be stored.
 static void take_own(const gk_beams *job, size_t row, size_t head, float *key, float *value) {
     const size_t columns = job->columns;
     const float *keys = job->key + row * job->key_stride + head * columns;
@@ -82,7 +82,7 @@ void gk_beams_run(const void *opaque, size_t index, size_t worker) {
             job, group->begin + row, key_head, keys + gk_lanes * columns * group->depth + lane,
             values + gk_lanes * columns * group->depth + lane);
     }
-    // The last page may not be full. Leftovers of its earlier owners must not reach a product of bfloat16.
+    // The last page may not be full. Old data in its unused rows must not reach a product of bfloat16.
     uint32_t *rest = (uint32_t *)(values + (group->depth + 1) * gk_lanes * columns);
     const size_t page_words = gk_page_words(columns, columns);
     if (job->dtype == gk_dtype_bfloat16 && group->cached % gk_page_rows) {

@@ -1,17 +1,16 @@
-// A projection, task by task. A block of input rows is normalised or gated, and rounded or quantised, into scratch that
-// stays in the cache. The micro-kernel then runs over it panel by panel.
+// A projection, task by task. A block of input rows is normalised or gated, then rounded or quantised, into scratch
+// that stays in the cache. Then the micro-kernel multiplies it panel by panel.
 
 #include "CKernels.h"
 
-/// Holds a tile until its epilogue: the size of the largest tile of any level.
+/// The size of the largest tile of any level, which is held until its epilogue.
 enum { tile_rows = 6, tile_columns = 64 };
 
 /// From this number of rows on, a panel of bfloat16 is widened once for all of them, if the level has no product of
 /// pairs. For fewer rows the product widens it in registers. The bits are the same.
 enum { widened_rows = 24 };
 
-/// Rows that are prepared in float32 together before conversion to bfloat16 or int8: few enough for the first-level
-/// cache.
+/// Rows prepared together in float32 before conversion to bfloat16 or int8: few enough for the first-level cache.
 enum { float_rows = 8 };
 
 static size_t blocks(size_t count, size_t block) { return (count + block - 1) / block; }
@@ -20,8 +19,8 @@ size_t gk_linear_tasks(const gk_linear *job) {
     return blocks(job->rows, job->block_rows) * blocks(job->columns, job->block_columns);
 }
 
-/// Words between rows of `words`: whole cache lines, an odd number of them, so that no power-of-two width maps all rows of a
-/// block to the same cache sets.
+/// The stride of rows of `words` words: an odd number of whole cache lines, so that a power-of-two width does not map
+/// all rows of a block to the same cache sets.
 static size_t padded_stride(size_t words) { return (((words + 15) / 16) | 1) * 16; }
 
 /// Words of a row that the product reads.
@@ -44,12 +43,12 @@ static size_t widened_panel(const gk_linear *job) {
 size_t gk_linear_scratch(const gk_linear *job) {
     const int plain = job->input == gk_input_plain;
     if (job->dtype == gk_dtype_float32) return plain ? 0 : job->block_rows * padded_stride(job->depth);
-    // A panel, the operand, the scales of its rows, and the rows that it is made from.
+    // A widened panel, the operand, the scales of its rows, and the float32 rows that it is made from.
     return widened_panel(job) + job->block_rows * padded_stride(operand_words(job)) + (job->block_rows + 15) / 16 * 16
         + (plain ? 0 : float_rows * padded_stride(job->depth));
 }
 
-/// Normalised or gated rows in scratch.
+/// Writes normalised or gated rows to scratch.
 static void prepare(const gk_linear *job, size_t first, size_t rows, float *output, size_t stride) {
     const gk_kernels *kernels = job->kernels;
     const float *x = job->x + first * job->x_stride;

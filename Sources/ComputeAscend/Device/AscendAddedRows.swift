@@ -1,9 +1,9 @@
-// Rows added to a table or a catalogue in use: pages that never move, each twice as long as the previous one, so that a
-// batch reads few of them.
+// Rows added to a table or a catalogue in use, in pages that never move. Each page is twice as long as the previous
+// one, so that a batch reads few of them.
 
 package import Compute
 
-/// Rows of half precision in pages. Changed between batches alone.
+/// Rows in half precision, in pages. They change only between batches.
 struct AscendAddedRows {
     /// Rows of the first page.
     private static let firstPage = 1_024
@@ -21,10 +21,10 @@ struct AscendAddedRows {
         self.dtype = dtype
     }
 
-    /// The rows before a page.
+    /// The number of rows before a page.
     private static func start(_ page: Int) -> Int { firstPage * ((1 << page) - 1) }
 
-    /// The (rows, columns) of each page with one of the first rows.
+    /// The first `count` rows, as a (rows, columns) view of each page that has any of them.
     func views(_ count: Int) -> [View] {
         pages.indices.compactMap { page in
             let rows = min(count - Self.start(page), Self.firstPage << page)

@@ -1,11 +1,12 @@
-// The process's CANN, and a device that is set on the calling thread.
+// CANN's functions, and a device that is set on the calling thread.
 
 internal import CAscend
 internal import Compute
 
-/// CANN's functions, found once a process.
+/// CANN's functions, looked up once per process.
+///
+/// `@unchecked Sendable`: nothing changes after `init`.
 final class AscendLibrary: @unchecked Sendable {
-    /// Written before anyone can see the object, and never again; therefore Sendable.
     let functions: CAscend_library
 
     private init(_ functions: CAscend_library) { self.functions = functions }
@@ -30,28 +31,29 @@ final class AscendLibrary: @unchecked Sendable {
     }
 }
 
-/// A device that is set on the thread that made this, until the last object with memory, a stream or an event on it is
-/// released.
+/// A device that is set on the thread that made this object, until the last object with memory, a stream or an event on
+/// the device is released.
 ///
-/// After a failure that only a reset undoes, nothing is released separately: a hanging stream would delay its own
+/// After a failure that only a reset repairs, nothing is released separately: a hanging stream would delay its own
 /// destruction, and the forced reset at the end frees everything on the device. Pinned host memory, which a running
-/// transfer may still access, is freed after that.
+/// transfer may still access, is freed after the reset.
 final class AscendContext {
     let library: AscendLibrary
     let number: Int32
     let chip: Chip
     var memory = DeviceMemory(weightBytes: 0, workspaceBytes: 0)
-    /// A failure that only a reset undoes: every further use is refused with it.
+    /// A failure that only a reset repairs. Every further use is refused with it.
     private(set) var failure: ComputeError?
-    /// The number of forced resets of the device when this was made. One more destroys all of this.
+    /// The number of forced resets of the device when this object was made. Another reset destroys everything on the
+    /// device.
     private let resets: Int
-    /// Whether failures are for the caller alone.
+    /// Whether failures are only reported to the caller and do not make the device unusable.
     private var isTolerant = false
-    /// Pinned memory to be freed after the reset.
+    /// Pinned memory to free after the reset.
     private var abandoned: [UnsafeMutableRawPointer] = []
-    /// Streams that may hang. They are ended before the reset, which would wait for what they run.
+    /// Streams that may hang. They are ended before the reset, which would wait for their work.
     private var hanging: [UnsafeMutableRawPointer] = []
-    /// A failure that is for the caller alone.
+    /// A failure within `tolerating`.
     struct Tolerated {
         var status: Int32
         var phase: CallPhase
@@ -61,10 +63,10 @@ final class AscendContext {
 
     var runtime: CAscend_runtime { library.functions.runtime }
 
-    /// - Throws: `ComputeError` when CANN is not there, there is no such device, or it cannot be opened.
+    /// - Throws: `ComputeError` if CANN is not installed, or the device does not exist or cannot be opened.
     init(device number: Int) throws(ComputeError) {
         library = try AscendLibrary.shared()
-        // A number beyond Int32 is no device either; the error follows below.
+        // A number beyond Int32 is clamped to one that does not exist either; `set` throws the error.
         self.number = Int32(clamping: number)
         resets = try AscendProcess.open(self.number, library)
         do throws(ComputeError) {
@@ -96,8 +98,8 @@ final class AscendContext {
             _ = runtime.aclrtResetDevice(number)
         } else if isWhole {
             AscendProcess.noteReset(of: number)
-            // The reset waits for work in the device's own context (CANN's guide to devices), so a batch that does not end
-            // would delay it. Running work is stopped, and its stream destroyed without waiting for it.
+            // The reset waits for work in the device's own context (CANN's guide to devices), so a batch that does not
+            // end would delay it. So running work is aborted, and its stream destroyed without waiting.
             for stream in hanging { _ = runtime.aclrtStreamAbort?(stream) }
             for stream in hanging { _ = runtime.aclrtDestroyStreamForce?(stream) }
             // If CANN has no forced reset, releasing the only use of the device has the same effect.
@@ -113,7 +115,7 @@ final class AscendContext {
     /// Whether objects on the device are freed separately.
     var canRelease: Bool { failure == nil && isWhole }
 
-    /// Frees pinned memory now or after the reset.
+    /// Frees pinned memory now, or after the reset.
     func release(pinned memory: UnsafeMutableRawPointer) {
         if canRelease { _ = runtime.aclrtFreeHost(memory) } else { abandoned.append(memory) }
     }
@@ -123,7 +125,7 @@ final class AscendContext {
         if canRelease { _ = runtime.aclrtDestroyStream(stream) } else { hanging.append(stream) }
     }
 
-    /// Throws unless the status is success, and remembers a failure that only a reset undoes.
+    /// Throws unless the status is success, and remembers a failure that only a reset repairs.
     func check(_ status: Int32, _ call: StaticString, phase: CallPhase = .run) throws(ComputeError) {
         guard status != 0 else { return }
         let error = ComputeError(call: call, status: status, runtime: runtime, phase: phase)
@@ -132,7 +134,7 @@ final class AscendContext {
         throw error
     }
 
-    /// Runs calls whose failure leaves the device as it was; `tolerated` has the statuses of those that failed.
+    /// Runs calls whose failures leave the device usable. Afterwards, `tolerated` holds those failures.
     func tolerating(_ body: () throws(ComputeError) -> Void) throws(ComputeError) {
         isTolerant = true
         tolerated = []
@@ -140,7 +142,7 @@ final class AscendContext {
         try body()
     }
 
-    /// Throws the failure of the device.
+    /// Throws if the device has to be reset.
     func requireUsable() throws(ComputeError) {
         if let failure {
             throw ComputeError(.deviceLost, "ascend:\(number) has to be reset: \(failure.message)")

@@ -1,10 +1,10 @@
-// The facts found when a device was made, for people who report on a machine.
+// A report on the chip and its abilities, as found when the device was made.
 
 internal import CAscend
 internal import Compute
 
 extension AscendDevice {
-    /// Lines on the chip, CANN, each operator that is missing, the path of each operation, and what proved itself.
+    /// Lines on the chip, CANN, each missing operator, how each operation is computed, and the results of the trials.
     package var report: [String] {
         var lines = [
             "chip \(context.chip.name), device ascend:\(context.number), CANN \(version)",
@@ -22,7 +22,7 @@ extension AscendDevice {
         return lines + description.notes
     }
 
-    /// The way an operation is computed if the chip leaves a choice.
+    /// How an operation is computed.
     private func path(of operation: OperationKind) -> String {
         switch operation {
         case .linear: support.has(.swiGLU) ? "SwiGLU by its operator" : "SwiGLU composed"
@@ -44,7 +44,7 @@ extension AscendDevice {
         }
     }
 
-    /// CANN's version, from the call that this version has.
+    /// CANN's version, from whichever call this version has.
     private var version: String {
         let runtime = context.runtime
         if let call = runtime.aclsysGetVersionStr {

@@ -1,4 +1,4 @@
-// Copies weights to the device once, in the form that its products read.
+// Copies weights to the device in the form that its products read.
 
 package import Compute
 
@@ -39,7 +39,7 @@ extension AscendDevice {
         )
     }
 
-    /// A projection of bits in half precision, (k, n), in FRACTAL_NZ or plain.
+    /// Makes a projection from the bits of a (k, n) matrix in half precision, in FRACTAL_NZ or plain.
     func makeLinear(
         _ packed: [UInt16],
         _ dims: [Int],
@@ -107,7 +107,7 @@ extension AscendDevice {
         )
     }
 
-    /// A block with these values at its start, room for `elements` of them, and for what kernels read past the end.
+    /// A block with these values at its start and room for `elements` of them; nil: for all values.
     func upload<Element: BitwiseCopyable>(
         _ values: [Element],
         elements: Int? = nil,
@@ -120,7 +120,7 @@ extension AscendDevice {
     }
 }
 
-/// A norm of rows on the host, in float32: a catalogue's rows are normalised once.
+/// A norm of rows on the host, in float32, for catalogue rows, which are normalised once.
 struct HostNorm {
     private let normalization: Normalization
     private let scale: [Float]?
@@ -166,7 +166,7 @@ struct HostNorm {
 }
 
 extension AscendDevice {
-    /// A norm's vector, checked to have an entry a column.
+    /// A norm's vector, checked to have one entry per column.
     func vector(
         _ vector: any DeviceVector,
         entries: Int,

@@ -1,14 +1,15 @@
-// An Ascend NPU as a device: finds out what the chip has, packs weights, makes streams.
+// An Ascend NPU as a device. It finds out what the chip supports, packs weights and makes streams.
 
 internal import CAscend
 package import Compute
 internal import Glibc
 
-/// Compute on an Ascend NPU through CANN: products in half precision with float32 sums, everything between them in float32.
+/// Computes on an Ascend NPU through CANN: products in half precision with float32 sums, everything else in float32.
 ///
-/// Belongs to the thread that made it, like everything it makes: CANN binds a device to a thread. After a failure that
-/// leaves the device in an unknown state (`timedOut`, `executionFailed`, `deviceLost`) every further call is refused;
-/// when the device and everything made from it are released, the NPU is reset, and a new device can be made.
+/// Belongs to the thread that made it, like everything it makes, because CANN binds a device to a thread. After a
+/// failure that leaves the device in an unknown state (`timedOut`, `executionFailed`, `deviceLost`), every further call
+/// is refused. When the device and everything made from it are released, the NPU is reset, and a new device can be
+/// made.
 package final class AscendDevice: Device {
     private let identification: DeviceDescription
     package var description: DeviceDescription {
@@ -21,32 +22,32 @@ package final class AscendDevice: Device {
     let identity = DeviceIdentity()
     /// How long a batch may take on the device.
     let timeout: Int32
-    /// Calls of the device's own, such as those that rewrite weights.
+    /// The queue for the device's own calls, such as rewriting weights.
     private let loading: AscendQueue
-    /// 1, 2, 4 … 128: separates the bits of a byte.
+    /// 1, 2, 4 … 128, to separate the bits of a byte.
     let bitValues: DeviceBlock
-    /// Zeros of any type, for less than `FusedLimits.columnUnit` columns.
+    /// Zeros of any type, for fewer than `FusedLimits.columnUnit` columns.
     let zeros: DeviceBlock
 
-    /// RecSDK's operator for HSTU's attention that was found to be right; nil: none was.
+    /// RecSDK's operator for HSTU attention that gave correct results; nil if none did.
     var provenFusion: FusedVariant?
     /// Whether products with weights in FRACTAL_NZ were found equal to those with plain weights.
     private(set) var blocksWeights = false
-    /// Whether Topk puts float32 in order as such: where it does not, the best rows are chosen on the host.
+    /// Whether Topk orders float32 in full precision. If not, the best rows are chosen on the host.
     private(set) var ranksExactly = true
     let trials: Trials
-    /// Whether a captured batch was found to compute what it should.
+    /// Whether a captured batch gave correct results.
     private var isCaptureProven = false
     /// Whether repeated batches are captured, and if not, why: a line for people.
     package private(set) var captureNote = ""
-    /// Pools of keys and values that there are.
+    /// The number of existing key and value pools.
     var poolCount = 0
-    /// Whether HSTU's attention is left to that operator where it fits.
+    /// The operator that computes HSTU attention where it fits; nil: attention is composed.
     var fusion: FusedVariant? { poolCount == 0 ? provenFusion : nil }
-    /// The findings when the device was made: a line for people.
+    /// The result of the attention trial when the device was made: a line for people.
     private(set) var fusionNote = ""
 
-    /// Whether HSTU's attention is fused, and why not: a line for people.
+    /// Whether HSTU attention is fused, and if not, why: a line for people.
     package var attentionNote: String {
         provenFusion != nil && fusion == nil
             ? "HSTU attention is composed: a user cache asks for the same bits with and without it" : fusionNote
@@ -54,17 +55,17 @@ package final class AscendDevice: Device {
 
     package var memory: DeviceMemory { context.memory }
 
-    /// How weights are laid out, for people: empty where there is no choice.
+    /// How weights are laid out: a line for people; empty if there is no choice.
     package private(set) var weightsNote = ""
 
-    /// Makes a device of an NPU. If trying a feature (a fused operator, a capture) loses the chip, the device is made
+    /// Opens an NPU as a device. If trying a feature (a fused operator, a capture) loses the chip, the device is made
     /// again without it.
     ///
     /// - Parameters:
-    ///   - number: as CANN counts the devices that the process sees, from 0.
+    ///   - number: CANN's number of the device among those that the process sees, from 0.
     ///   - dtype: float16 or bfloat16; nil: bfloat16 if the chip has it, otherwise float16.
     ///   - timeoutMilliseconds: how long a batch may take before the device counts as lost; at least 1.
-    ///   - fusesAttention: false: HSTU's attention is composed even if RecSDK's operator is installed and correct.
+    ///   - fusesAttention: false: HSTU attention is composed even if RecSDK's operator is installed and correct.
     ///   - capturesBatches: false: batches run operator by operator even if CANN can capture them.
     /// - Throws: `ComputeError.deviceLost` if CANN or the device is missing, with one sentence that says what to do;
     ///   `.unsupported` for a type that the chip does not have.
@@ -88,7 +89,7 @@ package final class AscendDevice: Device {
                     trials: trials
                 )
             } catch {
-                // Once lost a trial is not repeated, so that this ends.
+                // The loop ends because a trial that lost the device is not repeated.
                 guard let trial = trials.current else { throw error }
                 AscendProcess.note(lost: trial, error.message, of: device)
             }
@@ -124,7 +125,8 @@ package final class AscendDevice: Device {
         // op_executor.cpp), so both are set, as torch_npu does (OpParamMaker.cpp).
         try context.check(context.runtime.aclrtCtxSetSysParamOpt(ACL_OPT_DETERMINISTIC, 1), "aclrtCtxSetSysParamOpt")
         try context.check(context.runtime.aclrtSetSysParamOpt?(ACL_OPT_DETERMINISTIC, 1) ?? 0, "aclrtSetSysParamOpt")
-        // An operator that hangs is ended by the chip as well, in whole seconds; a CANN that refuses that has its own bound.
+        // The chip also ends a hanging operator, in whole seconds. A CANN that refuses this setting has a limit of its
+        // own.
         let seconds = UInt32((timeoutMilliseconds + 999) / 1000)
         if context.runtime.aclrtSetOpExecuteTimeOut?(seconds) ?? 0 != 0 {
             _ = context.runtime.aclGetRecentErrMsg()
@@ -154,7 +156,7 @@ package final class AscendDevice: Device {
 
     package func supports(_ operation: OperationKind) -> Bool { missing(for: operation) == nil }
 
-    /// What is missing for an operation on this chip, in a sentence; nil: nothing.
+    /// A sentence about what this chip lacks for an operation; nil if nothing.
     func missing(for operation: OperationKind) -> String? {
         let every: [Operator]
         switch operation {
@@ -178,7 +180,7 @@ package final class AscendDevice: Device {
         return nil
     }
 
-    /// The operators for norms: if the chip lacks the fused ones, they are composed of the others.
+    /// The operators for norms. If the chip lacks the fused ones, norms are composed of the others.
     private var norms: [Operator] {
         var every: [Operator] = [.norm, .clampAtLeast, .divide, .multiplyInPlace]
         if !support.has(.layerNorm) { every += [.mean, .subtract] }
@@ -207,7 +209,7 @@ package final class AscendDevice: Device {
     }
 }
 
-/// A stream of CANN's with the calls that are made on it.
+/// A CANN stream and the operator calls on it.
 final class AscendQueue {
     let handle: UnsafeMutableRawPointer
     let calls: OperatorCalls
@@ -225,7 +227,7 @@ final class AscendQueue {
 
     deinit { context.release(stream: handle) }
 
-    /// Waits for all that was enqueued.
+    /// Waits for all enqueued work.
     func synchronize(timeout: Int32) throws(ComputeError) {
         let status = context.runtime.aclrtSynchronizeStreamWithTimeout(handle, timeout)
         try context.check(status, "aclrtSynchronizeStreamWithTimeout")
@@ -233,7 +235,7 @@ final class AscendQueue {
     }
 }
 
-/// An event, which one stream records and another, or the host, waits for.
+/// An event that one stream records and another stream, or the host, waits for.
 final class AscendEvent {
     let handle: UnsafeMutableRawPointer
     private let context: AscendContext
@@ -255,12 +257,12 @@ final class AscendEvent {
         try context.check(context.runtime.aclrtRecordEvent(handle, queue.handle), "aclrtRecordEvent")
     }
 
-    /// Later work on the queue waits for the event.
+    /// Makes later work on the queue wait for the event.
     func hold(_ queue: AscendQueue) throws(ComputeError) {
         try context.check(context.runtime.aclrtStreamWaitEvent(queue.handle, handle), "aclrtStreamWaitEvent")
     }
 
-    /// The host waits.
+    /// Makes the host wait for the event.
     func synchronize(timeout: Int32) throws(ComputeError) {
         let status = context.runtime.aclrtSynchronizeEventWithTimeout(handle, timeout)
         try context.check(status, "aclrtSynchronizeEventWithTimeout")

@@ -3,21 +3,21 @@
 internal import CAscend
 internal import Compute
 
-/// When a call has failed.
+/// The phase in which a call failed.
 enum CallPhase {
-    /// Phase 1 of an operator, and the functions that only compute sizes: nothing has been enqueued.
+    /// Phase 1 of an operator, and functions that only compute sizes: nothing has been enqueued.
     case plan
-    /// Phase 2 of an operator, and every call of the runtime.
+    /// Phase 2 of an operator, and every runtime call.
     case run
 }
 
 extension ComputeError.Code {
-    /// The kind of failure of a status (ranges and names: design of the interface, CANN's error reference).
+    /// The kind of failure that a status means (ranges and names: design of the interface, CANN's error reference).
     ///
-    /// Phase 1 only refuses: the device is unchanged, whatever the status. Composed operators return 561103 for a
-    /// missing kernel and for an unsupported shape, generated ones 561002 or 561003 (opbase, kernel_workspace.cpp and
-    /// indv_executor.cpp). Missing memory, and a device that had failed before (5xxxxx of the runtime), keep their
-    /// kinds.
+    /// A failure of phase 1 is only a refusal: the device is unchanged, whatever the status. Composed operators return
+    /// 561103 for a missing kernel and for an unsupported shape, generated ones 561002 or 561003 (opbase,
+    /// kernel_workspace.cpp and indv_executor.cpp). Lack of memory, and an earlier failure of the device (5xxxxx of the
+    /// runtime), keep their kinds.
     init(status: Int32, phase: CallPhase) {
         switch CAscend_status(rawValue: status) {
         case ACL_ERROR_RT_MEMORY_ALLOCATION, ACL_ERROR_RT_DEVICE_OOM, ACL_ERROR_BAD_ALLOC:
@@ -46,7 +46,7 @@ extension ComputeError {
     init(call: StaticString, status: Int32, runtime: CAscend_runtime, phase: CallPhase = .run) {
         var names = Self.name(status)
         var cause = status
-        // Reading clears it; otherwise it would be attributed to a later failure.
+        // Reading the last error clears it; otherwise it would be attributed to a later failure.
         let last = runtime.aclrtGetLastError?(ACL_RT_THREAD_LEVEL) ?? 0
         if status == Int32(ACLNN_ERR_RUNTIME_ERROR.rawValue), last != 0 {
             cause = last

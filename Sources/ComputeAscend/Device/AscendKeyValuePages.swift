@@ -2,8 +2,9 @@
 
 package import Compute
 
-/// For each layer, the keys of all pages and then the values of all pages, each a table of rows in half precision: row
-/// `page · pageRows + r`, heads side by side. Whole rows can then be gathered and scattered by number.
+/// For each layer, the keys of all pages and then the values of all pages, each a table of rows in half precision. Row
+/// r of a page is row `page · pageRows + r` of the table, heads side by side, so that whole rows can be gathered and
+/// scattered by number.
 final class AscendKeyValuePages: KeyValuePages, DeviceOwned {
     let shape: KeyValueShape
     let pageCount: Int
@@ -27,7 +28,7 @@ final class AscendKeyValuePages: KeyValuePages, DeviceOwned {
         self.device = device.identity
         dtype = device.description.dtype
         pageByteCount = size
-        // Rows are numbered by Int32.
+        // Row numbers are Int32.
         pageCount = min(byteCount / size, Int(Int32.max) / Self.rowsOfPage)
         block = try DeviceBlock(
             byteCount: pageCount * size,

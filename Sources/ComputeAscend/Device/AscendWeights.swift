@@ -1,8 +1,9 @@
-// An Ascend device's own forms of a model's weights. Each knows its device, and is refused by another.
+// A model's weights in the form that an Ascend device packs. Each object knows its device, so that others can refuse
+// it.
 
 internal import Compute
 
-/// A projection: (K, N) in half precision, in FRACTAL_NZ where the chip's products prefer that, and its bias in float32.
+/// A projection: (K, N) in half precision, in FRACTAL_NZ if the device blocks weights, and its bias in float32.
 final class AscendLinear: LinearWeights, DeviceOwned {
     let inputs: Int
     let outputs: Int
@@ -24,7 +25,7 @@ final class AscendLinear: LinearWeights, DeviceOwned {
     }
 }
 
-/// A table of rows in half precision. Rows that were added follow in pages.
+/// A table of rows in half precision. Added rows follow in pages.
 final class AscendTable: EmbeddingTable, DeviceOwned {
     let columns: Int
     let device: DeviceIdentity
@@ -63,15 +64,15 @@ final class AscendVector: DeviceVector, DeviceOwned {
     }
 }
 
-/// The scored rows of a catalogue in half precision, as columns, and the bits of those that exist. Rows that were added follow in
-/// pages, as rows.
+/// The scored rows of a catalogue in half precision, stored as columns, and a bit for each that exists. Added rows
+/// follow in pages, stored as rows.
 final class AscendCatalogue: CatalogueWeights, DeviceOwned {
     let ownRows: Int
     let columns: Int
     let device: DeviceIdentity
     /// One bit per own row, whole words; row 0 and the bits beyond the last row are 0.
     let eligible: [UInt64]
-    /// Of every row.
+    /// Applied to every row, added ones included.
     let norm: HostNorm?
     private let block: DeviceBlock
     /// (columns, own rows)
@@ -101,7 +102,7 @@ final class AscendCatalogue: CatalogueWeights, DeviceOwned {
 }
 
 extension AscendDevice {
-    /// The object as the class that this device makes, or a refusal.
+    /// Casts an object to this device's own class, or throws.
     func own<Made: DeviceOwned>(
         _ made: AnyObject,
         as type: Made.Type,

@@ -1,8 +1,8 @@
-// The abilities of a chip, by the name that CANN gives it.
+// The abilities of a chip, derived from CANN's name for it.
 
 /// A chip, as aclrtGetSocName names it.
 struct Chip {
-    /// Chips that compute alike.
+    /// Chips with the same abilities.
     enum Generation {
         /// Atlas A2: Ascend910B1 and up.
         case a2
@@ -12,7 +12,7 @@ struct Chip {
         case a5
         /// Atlas inference: Ascend310P.
         case inference
-        /// The first generation, and every chip that is not known here: float16, and whatever the probe finds.
+        /// The first generation and every unknown chip: float16, and whatever the probe finds.
         case other
     }
 
@@ -23,7 +23,7 @@ struct Chip {
     /// The name without the common prefix: "910B3".
     var shortName: String { String(name.trimmingPrefix("Ascend")) }
 
-    /// An allow list, because a name is no range: "Ascend910B" alone is of the first generation (CANN 8.1,
+    /// An allow list, because names do not order chips: "Ascend910B" alone is of the first generation (CANN 8.1,
     /// platform_config/Ascend910B.ini: Short_SoC_version=Ascend910), "Ascend910B1" is not (torch_npu NpuVariables.h).
     init(_ name: String) {
         self.name = name
@@ -52,7 +52,7 @@ struct Chip {
         }
     }
 
-    /// Whether RecSDK's fused attention supports jagged rows (its operators' AddConfig): elsewhere rows are padded to
-    /// multiples of 128 under a dense mask, which is more work than composing for the usual lengths.
+    /// Whether RecSDK's fused attention supports jagged rows (its operators' AddConfig). On other chips it pads rows to
+    /// multiples of 128 under a dense mask, which is more work for the usual lengths than composed attention.
     var hasJaggedAttention: Bool { hasBFloat16 }
 }

@@ -24,7 +24,7 @@ struct HostFloats {
     }
 }
 
-/// The bits of a value in half precision, to nearest, ties to even.
+/// Rounds values to half precision, to nearest with ties to even.
 struct HalfRounding {
     let dtype: DType
 
@@ -35,7 +35,7 @@ struct HalfRounding {
         return UInt16(truncatingIfNeeded: (bits &+ 0x7fff &+ (bits >> 16 & 1)) >> 16)
     }
 
-    /// The value of these bits.
+    /// The value rounded to half precision.
     func value(_ value: Float) -> Float {
         let bits = self.bits(value)
         return dtype == .float16 ? Float(Float16(bitPattern: bits)) : Float(bitPattern: UInt32(bits) << 16)

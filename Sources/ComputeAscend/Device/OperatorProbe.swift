@@ -1,5 +1,5 @@
-// Finds the operators of the chip and the installed packages: each is run once, on a few elements, when the device is
-// made. The vendor's table of support contradicts its own sources for some chips, so only a call can tell.
+// Finds the operators of the chip and the installed packages by running each once, on a few elements, when the device
+// is made. The vendor's support tables contradict its own sources for some chips, so only a call can tell.
 
 internal import CAscend
 internal import Compute
@@ -15,18 +15,18 @@ enum Operator: String, CaseIterable {
     case cast, truncate, copy, concatenate
 }
 
-/// The findings.
+/// The results of probing.
 struct OperatorSupport {
     /// The missing operators, with reasons.
     private(set) var missing: [Operator: String] = [:]
 
     func has(_ operators: Operator...) -> Bool { operators.allSatisfy { missing[$0] == nil } }
 
-    /// Runs every operator. Failures that are no refusals are the device's, and thrown.
+    /// Runs every operator. Throws failures that are not refusals: those are the device's.
     ///
     /// - Parameters:
-    ///   - half: the type that products are taken in.
-    ///   - memory: 64 KiB of device memory, of zeros.
+    ///   - half: the type of products.
+    ///   - memory: 64 KiB of zeroed device memory.
     static func probe(_ calls: OperatorCalls, half: DType, memory: DeviceBlock) throws(ComputeError) -> OperatorSupport
     {
         var support = OperatorSupport()
@@ -41,7 +41,7 @@ struct OperatorSupport {
         return support
     }
 
-    /// One call on elements that are all 0. Its operands are 4 KiB apart.
+    /// Runs one operator on zeros. Its operands are 4 KiB apart.
     private static func run(
         _ kind: Operator,
         _ calls: OperatorCalls,
@@ -66,7 +66,7 @@ struct OperatorSupport {
         case .batchMatMul:
             try calls.batchMatMul(halves.shaped([1, 4, 16]), view(10, half, [1, 16, 16]), out.shaped([1, 4, 16]))
         case .transMatmulWeight:
-            // In the last place: its memory counts as blocked from here on.
+            // In the last place, because its memory counts as blocked from here on.
             try calls.transMatmulWeight(view(15, half, [16, 16]))
         case .layerNorm: try calls.layerNorm(x, columns: 16, weight: nil, bias: nil, epsilon: 1, out)
         case .rmsNorm: try calls.rmsNorm(x, gamma: view(1, .float32, [16]), epsilon: 1, out, rstd: row)

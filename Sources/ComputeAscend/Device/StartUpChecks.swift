@@ -1,7 +1,7 @@
-// Checks the optional features when the device is made, each on one small problem: the fused attention, because public
-// descriptions of the operators contradict each other and their releases differ; weights in FRACTAL_NZ, because public
-// sources round such products to half precision; and captured batches, because no public document says which operators
-// may be captured.
+// Checks the optional features on small problems when the device is made: fused attention, because public descriptions
+// of the operators contradict each other and their releases differ; weights in FRACTAL_NZ, because public sources round
+// such products to half precision; and captured batches, because no public document says which operators may be
+// captured.
 
 internal import CAscend
 internal import Compute
@@ -20,10 +20,10 @@ private struct Numbers {
 }
 
 extension AscendDevice {
-    /// Runs a check; what refuses it is its answer.
+    /// Runs a check of a feature. If the device refuses a call, that is the reason against the feature.
     ///
-    /// - Returns: why not; nil: nothing speaks against it.
-    /// - Throws: what the device fails with.
+    /// - Returns: the reason against it; nil if there is none.
+    /// - Throws: the device's other failures.
     private func reason(
         against trial: Trial,
         _ check: () throws(ComputeError) -> String?
@@ -36,8 +36,8 @@ extension AscendDevice {
         }
     }
 
-    /// Whether Topk distinguishes float32 values that are equal in half precision: on the first generation it casts
-    /// them (ops-nn, aclnn_topk.cpp).
+    /// Whether Topk distinguishes float32 values that are equal in half precision, to which it casts them on the first
+    /// generation (ops-nn, aclnn_topk.cpp).
     func doesRankExactly() throws(ComputeError) -> Bool {
         guard support.has(.topk) else { return true }
         let stream = try AscendStream(device: self, captures: false)
@@ -54,7 +54,7 @@ extension AscendDevice {
         return first == [best]
     }
 
-    /// Decides whether HSTU's attention is fused, and by which operator: the first one whose answer is that of the host.
+    /// Decides whether HSTU attention is fused, and by which operator: the first whose result agrees with the host's.
     ///
     /// - Returns: the decision and its reason, as a line for people.
     func decideFusion(isWanted: Bool) throws(ComputeError) -> String {
@@ -77,7 +77,7 @@ extension AscendDevice {
                 let fused = try sample.attend(on: AscendStream(device: self, captures: false))
                 let expected = sample.expected(in: description.dtype)
                 let greatest = expected.reduce(0) { max($0, abs($1)) }
-                // Eight roundings of the greatest element; a row of the mask or bias that is off makes a hundred.
+                // Eight roundings of the greatest element. An error in a row of the mask or bias makes a hundred.
                 let bound = (description.dtype == .float16 ? 0x1p-8 : 0x1p-5) * greatest
                 let isFinite = fused.allSatisfy { $0.isFinite }
                 let difference = isFinite ? zip(expected, fused).reduce(0) { max($0, abs($1.0 - $1.1)) } : .infinity
@@ -97,15 +97,15 @@ extension AscendDevice {
 
     private func compose(_ reason: String) -> String { "HSTU attention is composed: \(reason)" }
 
-    /// Whether captured batches compute what they compute operator by operator, with inputs other than those of the capture;
-    /// nil: they do.
+    /// Why batches are not captured; nil if captured batches give the same results as operator by operator, also with
+    /// inputs other than the capture's.
     func reasonNotToCapture() throws(ComputeError) -> String? {
         if let missing = missing(for: .hstuAttention) { return missing }
         return try reason(against: .capture) { () throws(ComputeError) -> String? in
             let stream = try AscendStream(device: self, captures: true)
             guard let captured = stream.captured else { return "this CANN has no aclmdlRICaptureBegin" }
             let sample = try Sample(on: self)
-            // Memory settles with the first; one is seen, one captured, and one run again.
+            // The first run grows the memory, so that later runs have the same key; then one is seen and one captured.
             for _ in 0..<3 { _ = try sample.attend(on: stream) }
             if let refusal = captured.refusal { return refusal.message }
             let plain = try sample.attend(on: AscendStream(device: self, captures: false), seed: 2)
@@ -116,10 +116,11 @@ extension AscendDevice {
         }
     }
 
-    /// The difference between products with weights in FRACTAL_NZ and with plain weights; nil: equal bit by bit.
+    /// Why weights are not in FRACTAL_NZ; nil if products with them equal those with plain weights bit for bit.
     ///
-    /// Whole numbers are summed, whose order does not matter; some sums have more digits than half precision, and some are
-    /// beyond its range (ops-nn, matmul_util.cpp, gives a product with such weights their type before it is widened).
+    /// The check sums integers, so that the order of summation does not matter. Some sums have more digits than half
+    /// precision, and some are beyond its range: ops-nn, matmul_util.cpp, rounds a product with such weights to their
+    /// type before it is widened.
     func reasonNotToBlock() throws(ComputeError) -> String? {
         if let missing = support.missing[.transMatmulWeight] ?? missing(for: .linear) { return missing }
         return try reason(against: .blockedWeights) { () throws(ComputeError) -> String? in
@@ -190,7 +191,7 @@ private struct Sample {
         return Inputs(query: query, key: key, value: value, times: times)
     }
 
-    /// The attention as the device computes it now, of values that the seed determines.
+    /// The attention of the seed's inputs as the device computes it now.
     func attend(on stream: AscendStream, seed: UInt64 = 1) throws(ComputeError) -> [Float] {
         let inputs = self.inputs(seed)
         try stream.begin()
@@ -224,8 +225,8 @@ private struct Sample {
         return try stream.read(output)
     }
 
-    /// The same on the host, by HSTU's definition, from operands rounded as the device rounds them: silu(q · k + bias) times the
-    /// scale, times v, over the rows up to each.
+    /// The same attention on the host, by HSTU's definition and from operands rounded as on the device: the sum of
+    /// silu(q · k + bias) · scale · v over the rows up to each.
     func expected(in half: DType, seed: UInt64 = 1) -> [Float] {
         let inputs = self.inputs(seed)
         let rounding = HalfRounding(dtype: half)

@@ -1,15 +1,15 @@
-// Features that are used only if they prove themselves when a device is made. A trial may lose the chip. The process
+// Features that are used only if they pass a trial when a device is made. A trial may lose the chip. The process
 // remembers that, and the device is made again without the feature.
 
 internal import Compute
 
-/// Each is left out if it fails.
+/// A feature on trial. A device does without the features that fail.
 enum Trial: Hashable {
-    /// An operator of RecSDK for HSTU's attention.
+    /// An operator of RecSDK for HSTU attention.
     case fusedAttention(FusedVariant)
     /// Weights in FRACTAL_NZ.
     case blockedWeights
-    /// Batches that are captured.
+    /// Captured batches.
     case capture
 }
 
@@ -24,7 +24,8 @@ final class Trials {
 
     /// Runs a trial.
     ///
-    /// - Throws: `.unsupported` without a try where an earlier attempt has lost the chip with it; otherwise what the body throws.
+    /// - Throws: `.unsupported`, without running it, if the trial lost the chip earlier; otherwise what the body
+    ///   throws.
     func attempt<Result>(_ trial: Trial, _ body: () throws(ComputeError) -> Result) throws(ComputeError) -> Result {
         if let words = lost[trial] {
             throw ComputeError(.unsupported, "the chip was lost when it was tried: \(words)")

@@ -1,4 +1,4 @@
-// The working memory of a stream: one piece of device memory that holds a whole batch, and is used again for the next.
+// The working memory of a stream: one piece of device memory that holds a whole batch and is reused for the next.
 
 internal import Compute
 
@@ -15,7 +15,7 @@ struct Arena {
 
     mutating func release(to mark: BumpPlan.Place) { plan.release(to: mark) }
 
-    /// Device memory for `byteCount` bytes that follows the rules of addresses.
+    /// Device memory for `byteCount` bytes, aligned and padded as `Alignment` requires.
     mutating func allocate(byteCount: Int) throws(ComputeError) -> DeviceAddress {
         if let place = plan.take(byteCount) { return blocks[place.chunk].address.advanced(byBytes: place.offset) }
         guard let missing = plan.missing(byteCount, atLeast: Self.leastChunk) else {
@@ -25,7 +25,7 @@ struct Arena {
         do throws(ComputeError) {
             block = try makeBlock(byteCount: missing)
         } catch {
-            // There was no memory for twice as much; there may still be enough for what is needed.
+            // `missing` may be more than is needed; there may still be memory for that.
             guard error.code == .outOfMemory, let needed = Alignment.reserved(byteCount), needed < missing else {
                 throw error
             }
@@ -43,7 +43,7 @@ struct Arena {
         try DeviceBlock(byteCount: byteCount, use: .workspace, context: context, for: "working memory")
     }
 
-    /// Takes back everything. Several blocks become one; only while nothing on the device uses them.
+    /// Frees everything and merges several blocks into one. Only while nothing on the device uses them.
     mutating func reset() {
         guard plan.reset() else { return }
         let wanted = plan.reservedBytes

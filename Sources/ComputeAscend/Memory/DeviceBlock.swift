@@ -1,14 +1,14 @@
-// Memory of the device and pinned memory of the host, each freed with the object that holds it.
+// Device memory and pinned host memory, each freed with its object.
 
 internal import CAscend
 internal import Compute
 
-/// The rules of addresses: tensors start on 64 bytes, and kernels may read past a tensor's end up to the next 32 bytes and
-/// 32 more (CANN, notes on aclrtMalloc).
+/// The rules of addresses: a tensor starts at a multiple of 64 bytes, and kernels may read past its end up to the next
+/// multiple of 32 bytes and 32 bytes more (CANN, notes on aclrtMalloc).
 enum Alignment {
     static let start = 64
 
-    /// The bytes that a tensor of `byteCount` bytes occupies in shared memory; nil: more than there can be.
+    /// The bytes to reserve for a tensor of `byteCount` bytes; nil if that overflows.
     static func reserved(_ byteCount: Int) -> Int? {
         guard byteCount >= 0, byteCount <= Int.max - 128 else { return nil }
         let read = (byteCount + 31) / 32 * 32 + 32

@@ -1,5 +1,5 @@
-// The inputs of a batch, packed into pinned host memory with device memory of the same layout, so that one copy transfers
-// them all.
+// The inputs of a batch, packed into pinned host memory with device memory of the same layout, so that one copy
+// transfers them all.
 
 internal import CAscend
 internal import Compute
@@ -10,7 +10,7 @@ struct Staging {
     private struct Pair {
         let host: PinnedBlock
         let device: DeviceBlock
-        /// Bytes that are packed, and that were copied before.
+        /// Bytes that have been packed, and bytes that have been copied already.
         var used = 0
         var copied = 0
     }
@@ -48,7 +48,7 @@ struct Staging {
         plan.append(byteCount: byteCount)
     }
 
-    /// The packed values for a device address; nil: it is no input of this batch.
+    /// The packed values at a device address; nil if it is not an input of this batch.
     func host(of address: DeviceAddress, byteCount: Int) -> UnsafeRawPointer? {
         for pair in pairs where address.bits >= pair.device.address.bits {
             let offset = Int(address.bits - pair.device.address.bits)
@@ -57,7 +57,7 @@ struct Staging {
         return nil
     }
 
-    /// Enqueues the copies of what is packed and was not copied yet: one, unless the batch has outgrown its memory.
+    /// Enqueues the copies of inputs not copied yet: one copy, unless the batch has outgrown its memory.
     ///
     /// - Returns: whether there was anything.
     mutating func copy(on stream: UnsafeMutableRawPointer) throws(ComputeError) -> Bool {
@@ -80,7 +80,7 @@ struct Staging {
         return isAny
     }
 
-    /// Takes back everything. Several blocks become one; only while no copy is under way.
+    /// Frees everything and merges several blocks into one. Only while no copy is running.
     mutating func reset() {
         let isSplit = plan.reset()
         if isSplit {

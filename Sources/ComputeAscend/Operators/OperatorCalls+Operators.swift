@@ -28,7 +28,7 @@ extension OperatorCalls {
         }
     }
 
-    /// Rewrites (k, n) as FRACTAL_NZ, in place.
+    /// Rewrites a (k, n) matrix as FRACTAL_NZ, in place.
     func transMatmulWeight(_ weight: View) throws(ComputeError) {
         try call("aclnnTransMatmulWeight", operators.TransMatmulWeight.launch, [weight]) {
             (size, executor) throws(ComputeError) in
@@ -51,7 +51,7 @@ extension OperatorCalls {
 
     // MARK: Rows
 
-    /// Over the last dimension, of `columns` elements; weight and bias are (columns).
+    /// Layer norm over the last dimension, of `columns` elements; weight and bias are (columns).
     func layerNorm(
         _ x: View,
         columns: Int,
@@ -81,7 +81,7 @@ extension OperatorCalls {
         }
     }
 
-    /// `rstd` is (rows, 1) float32, and written.
+    /// RMS norm over the last dimension. Also writes `rstd`, (rows, 1) float32.
     func rmsNorm(_ x: View, gamma: View, epsilon: Float, _ out: View, rstd: View) throws(ComputeError) {
         try call("aclnnRmsNorm", operators.RmsNorm.launch, [x, gamma, out, rstd], [Double(epsilon)]) {
             (size, executor) throws(ComputeError) in
@@ -97,14 +97,14 @@ extension OperatorCalls {
         }
     }
 
-    /// ‖x‖₂ over the last dimension, kept as 1.
+    /// ‖x‖₂ over the last dimension, which stays with extent 1.
     func norm(_ x: View, _ out: View) throws(ComputeError) {
         try call("aclnnNorm", operators.Norm.launch, [x, out]) { (size, executor) throws(ComputeError) in
             try operators.Norm.plan?(tensor(x), scalar(Float(2)), integers([-1]), true, tensor(out), size, executor)
         }
     }
 
-    /// The mean over the last dimension, kept as 1.
+    /// The mean over the last dimension, which stays with extent 1.
     func mean(_ x: View, _ out: View) throws(ComputeError) {
         try call("aclnnMean", operators.Mean.launch, [x, out]) { (size, executor) throws(ComputeError) in
             try operators.Mean.plan?(tensor(x), integers([-1]), true, out.dtype.aclType, tensor(out), size, executor)
@@ -117,7 +117,7 @@ extension OperatorCalls {
         }
     }
 
-    /// Entries of one dimension.
+    /// Gathers entries along one dimension.
     func gather(_ source: View, _ index: View, _ out: View, axis: Int = 0) throws(ComputeError) {
         try call("aclnnGatherV2", operators.GatherV2.launch, [source, index, out], [Double(axis)]) {
             (size, executor) throws(ComputeError) in
@@ -125,7 +125,7 @@ extension OperatorCalls {
         }
     }
 
-    /// Rows of `source` to the rows of `target` that `index` names.
+    /// Copies rows of `source` to the rows of `target` that `index` names.
     func indexCopy(_ target: View, _ index: View, _ source: View) throws(ComputeError) {
         try call("aclnnInplaceIndexCopy", operators.InplaceIndexCopy.launch, [target, index, source]) {
             (size, executor) throws(ComputeError) in
@@ -152,7 +152,7 @@ extension OperatorCalls {
 
     // MARK: Element by element
 
-    /// 1 as a factor of elements of that type: a float is refused for integers (opbase data_type_utils.h, CanCast).
+    /// The factor 1 for elements of this type. A float is refused for integers (opbase data_type_utils.h, CanCast).
     private func one(_ dtype: DType) throws(ComputeError) -> OpaquePointer {
         switch dtype {
         case .float32, .float16, .bfloat16: try scalar(Float(1))
@@ -314,14 +314,14 @@ extension OperatorCalls {
 
     // MARK: Moves
 
-    /// To the type of `out`; float32 to int32 toward zero.
+    /// Converts to the type of `out`; float32 to int32 rounds toward zero.
     func cast(_ x: View, _ out: View) throws(ComputeError) {
         try call("aclnnCast", operators.Cast.launch, [x, out]) { (size, executor) throws(ComputeError) in
             try operators.Cast.plan?(tensor(x), out.dtype.aclType, tensor(out), size, executor)
         }
     }
 
-    /// Between any strides and types.
+    /// Copies between any strides and types.
     func copy(_ source: View, to target: View) throws(ComputeError) {
         try call("aclnnInplaceCopy", operators.InplaceCopy.launch, [target, source]) {
             (size, executor) throws(ComputeError) in

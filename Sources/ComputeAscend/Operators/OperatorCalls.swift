@@ -1,4 +1,4 @@
-// Calls of CANN's operators: descriptors, the two phases, and the workspace that all calls of a stream share.
+// Calls CANN's operators: descriptors, the two phases, and the workspace that all calls of a stream share.
 
 internal import CAscend
 internal import Compute
@@ -11,20 +11,20 @@ final class OperatorCalls {
     private let tensors: CAscend_tensors
     let operators: CAscend_operators
 
-    /// One block for all calls, because the stream runs them in order; and earlier blocks that were too small, which
-    /// running calls may still use.
+    /// One block for all calls, because the stream runs them in order. `outgrown` holds earlier blocks that were too
+    /// small, which running calls may still use.
     private var workspace: DeviceBlock?
     private var outgrown: [DeviceBlock] = []
 
-    /// Descriptors of the call that is being made.
+    /// Descriptors of the current call.
     private var liveTensors: [OpaquePointer] = []
     private var liveScalars: [OpaquePointer] = []
     private var liveArrays: [OpaquePointer] = []
     private var liveList: OpaquePointer?
 
-    /// The recorded calls, while recording instead of calling.
+    /// The key so far, while `key(of:)` records calls instead of making them.
     private var key: [UInt64]?
-    /// Views of the call that is being made.
+    /// Views of the current call.
     private var declared: [View?] = []
 
     init(context: AscendContext, stream: UnsafeMutableRawPointer) {
@@ -34,15 +34,14 @@ final class OperatorCalls {
         operators = context.library.functions.operators
     }
 
-    /// Frees the workspaces that were too small: once everything that was enqueued has run.
+    /// Frees the workspaces that were too small. Call it once all enqueued work has run.
     func releaseOutgrown() { outgrown = [] }
 
     // MARK: Operands
 
-    /// A descriptor of the view. An address may be anywhere in its block, a descriptor's must be a multiple of 32: the rest is
-    /// its offset.
+    /// A descriptor of the view. A descriptor's address must be a multiple of 32; the rest becomes its offset.
     func tensor(_ view: View) throws(ComputeError) -> OpaquePointer {
-        // Undeclared values are not in the key, so another batch would be mistaken for this one.
+        // An undeclared operand would be missing from the key, so that another batch could be mistaken for this one.
         precondition(declared.contains { $0?.isSame(as: view) ?? false }, "an operand that its call does not declare")
         let size = view.dtype.byteCount
         let offset = Int(view.address.bits % 32) / size
@@ -50,8 +49,8 @@ final class OperatorCalls {
         var reach = offset + 1
         for (extent, stride) in zip(view.dims, view.strides) { reach += (extent - 1) * stride }
         var shape = [max(reach, 0)]
-        // Blocks of 16 × 16, columns of blocks outermost: as aclnnTransMatmulWeight describes what it has made, and op-plugin
-        // describes its operands. Products refuse a FRACTAL_NZ of lower rank (ops-nn, matmul_v3_base_tiling.cpp).
+        // Blocks of 16 × 16, columns of blocks outermost, as aclnnTransMatmulWeight describes its result and op-plugin
+        // its operands. Products refuse a FRACTAL_NZ of lower rank (ops-nn, matmul_v3_base_tiling.cpp).
         if view.isBlocked { shape = [(view.dims[1] + 15) / 16, (view.dims[0] + 15) / 16, 16, 16] }
         let made = withInt64s(view.dims) { dims in
             withInt64s(view.strides) { strides in
@@ -110,7 +109,7 @@ final class OperatorCalls {
         return made
     }
 
-    /// Destroys the descriptors of a call that is over.
+    /// Destroys the descriptors of a finished call.
     func releaseOperands() {
         for tensor in liveTensors { _ = tensors.aclDestroyTensor(tensor) }
         for scalar in liveScalars { _ = tensors.aclDestroyScalar(scalar) }
@@ -124,8 +123,8 @@ final class OperatorCalls {
 
     // MARK: Writing calls down
 
-    /// What makes batches the same: every call in order, with its operands' addresses and shapes and its numbers, and the
-    /// workspace. Calls with equal keys enqueue the same work.
+    /// The key of a batch: the workspace, and every call in order with its operands' addresses and shapes and its
+    /// numbers. Batches with equal keys enqueue the same work.
     func key(of steps: [AscendStream.Step]) throws(ComputeError) -> [UInt64] {
         key = [UInt64(workspace?.address.bits ?? 0), UInt64(workspace?.byteCount ?? 0)]
         defer { key = nil }
@@ -157,11 +156,11 @@ final class OperatorCalls {
     typealias Size = UnsafeMutablePointer<UInt64>
     typealias Executor = UnsafeMutablePointer<OpaquePointer?>
 
-    /// One call: `plan` is its phase 1, with operands made by the functions above; phase 2 follows immediately.
+    /// Makes one call: `plan` is its phase 1, with operands made by the functions above; phase 2 follows immediately.
     ///
     /// - Parameters:
     ///   - views: every view that `plan` makes a tensor of.
-    ///   - numbers: every other value of the call that may differ from one to the next.
+    ///   - numbers: every other value that may differ between calls.
     func call(
         _ name: StaticString,
         _ launch: CAscend_launch?,
@@ -185,8 +184,8 @@ final class OperatorCalls {
         do throws(ComputeError) {
             memory = try workspace(byteCount: size, for: name)
         } catch {
-            // Only phase 2 releases the executor of a composed operator, and without a workspace phase 2 does nothing
-            // else. Generated operators (RmsNorm, SwiGlu, RecSDK's) keep theirs even so: a few kilobytes are lost.
+            // Only phase 2 releases the executor of a composed operator; without a workspace, it does nothing else.
+            // Generated operators (RmsNorm, SwiGlu, RecSDK's) do not release theirs even so and leak a few kilobytes.
             _ = launch(nil, size, executor, stream)
             _ = context.runtime.aclGetRecentErrMsg()
             throw error
@@ -209,7 +208,7 @@ final class OperatorCalls {
     }
 }
 
-/// The values as operators count: 64 bits.
+/// The values as 64-bit integers, as CANN takes them.
 func withInt64s<Result>(_ values: [Int], _ body: (UnsafeBufferPointer<Int64>) -> Result) -> Result {
     values.map(Int64.init).withUnsafeBufferPointer(body)
 }

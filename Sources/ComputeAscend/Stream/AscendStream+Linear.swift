@@ -17,7 +17,7 @@ extension AscendStream {
             let x = try halves(of: input, rows: rows, columns: weights.inputs)
             let target = View(output)
             let residual = operation.residual.map(View.init)
-            // In place the residual is needed until the sum; then the product is added to it rather than it to the product.
+            // In place, the output holds the residual until the end, so the product is added to it.
             let isInPlace = residual.map { $0.isSame(as: target) } ?? false
             let mayWrite = target.isContiguous && residual == nil
             let product = mayWrite ? target : try temporary(.float32, [rows, weights.outputs])
@@ -36,7 +36,7 @@ extension AscendStream {
         }
     }
 
-    /// Notes what the product reads: (rows, columns) in half precision, contiguous.
+    /// Records the computation of the product's input: (rows, columns) in half precision, contiguous.
     private func halves(of input: CheckedInput, rows: Int, columns: Int) throws(ComputeError) -> View {
         let result = try temporary(half, [rows, columns])
         switch input {
@@ -69,8 +69,9 @@ extension AscendStream {
             }
         case .swiGLU(let gate, let values):
             let product = try temporary(.float32, [rows, columns])
-            // Gate and values side by side, as one projection makes them, are one operator. It does not support strided
-            // rows (its documentation), and on 310P only halves of whole 64 bytes (ops-nn, swi_glu_tiling.cpp).
+            // If gate and values are side by side, as one projection makes them, one operator computes both. It does
+            // not support strided rows (its documentation), and on 310P only halves of whole 64 bytes (ops-nn,
+            // swi_glu_tiling.cpp).
             let isAdjacent =
                 gate.strides == values.strides
                 && values.address == gate.address.advanced(byBytes: columns * gate.dtype.byteCount)

@@ -1,5 +1,5 @@
-// Rotary position embedding: cosines and sines come from a table by position, or with the batch if a position is beyond
-// any table.
+// Rotary position embedding. Cosines and sines come from a table by position, or are uploaded with the batch if a
+// position is beyond the largest table.
 
 package import Compute
 internal import Glibc
@@ -11,14 +11,14 @@ final class AngleTable {
     let sines: View
     private let block: DeviceBlock
 
-    /// Positions that a table may hold; others bring their angles along.
+    /// The most positions in a table. The angles of other positions are uploaded with the batch.
     static let mostRows = 1 << 16
 
     init(rows: Int, frequencies: [Float], context: AscendContext) throws(ComputeError) {
         self.rows = rows
         let (cosines, sines) = Self.values((0..<Int32(rows)), frequencies)
         let size = cosines.count * MemoryLayout<Float>.stride
-        // Kernels read past the end of a tensor; the second one starts where the rules allow.
+        // Kernels read past the end of a tensor, so the second one starts after the bytes reserved for the first.
         guard let second = Alignment.reserved(size) else {
             throw ComputeError(.outOfMemory, "there is no memory for \(rows) positions")
         }
@@ -31,7 +31,7 @@ final class AngleTable {
         self.sines = View(block.address.advanced(byBytes: second), .float32, [rows, frequencies.count])
     }
 
-    /// Of the angles position · frequency, whose product is float32's own.
+    /// Cosines and sines of the angles position · frequency; the product is rounded to float32.
     static func values(_ positions: some Sequence<Int32>, _ frequencies: [Float]) -> (cosines: [Float], sines: [Float])
     {
         var cosines: [Float] = []
@@ -117,7 +117,7 @@ extension AscendStream {
             var rows = 256
             while rows <= Int(most) { rows *= 2 }
             table = try AngleTable(rows: rows, frequencies: frequencies.entries, context: device.context)
-            // Steps that are noted already hold on to the smaller one.
+            // Recorded steps retain the smaller table.
             frequencies.angles = table
         }
         let cosines = try temporary(.float32, dims)

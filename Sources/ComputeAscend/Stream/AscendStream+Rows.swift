@@ -46,7 +46,7 @@ extension AscendStream {
         }
     }
 
-    /// Records `out[i] = table[ids[i]]`. Added rows are gathered from their pages and then moved to their places.
+    /// Records `out[i] = table[ids[i]]`. Rows of the table and of each page are gathered separately, then put in order.
     private func gather(_ ids: Tensor, of table: AscendTable, into out: View) throws(ComputeError) {
         let rows = out.dims[0]
         guard table.added.count > 0, let values = hostValues(ids, as: Int32.self),
@@ -73,7 +73,7 @@ extension AscendStream {
         }
     }
 
-    /// Operators follow ids without a check of their own, so they are checked here, where the host still has them.
+    /// Checks ids on the host, because operators use them without a check.
     private func check(_ ids: Tensor, rows: Int, table: AscendTable, role: StaticString) throws(ComputeError) {
         try ids.require(.int32, rows: 1, columns: rows, in: "embed", as: role)
         guard rows > 0 else { return }
@@ -86,7 +86,7 @@ extension AscendStream {
                 "embed: id \(id) is among the \(role), the table has \(table.rows) rows"
             )
         }
-        // Between the table's own rows and those that were added there may be numbers of none.
+        // There may be unused numbers between the table's own rows and the added ones.
         for id in values where Int(id) >= table.view.dims[0] && Int(id) < table.added.first {
             throw ComputeError(.invalidArgument, "embed: row \(id) is among the \(role), which the table does not have")
         }
@@ -117,7 +117,7 @@ extension AscendStream {
         }
     }
 
-    /// The groups of all rows as rows of their own.
+    /// Normalises the groups of all rows as separate rows.
     private func normalizeGroups(
         _ input: Tensor,
         groups: Int,
@@ -141,9 +141,9 @@ extension AscendStream {
         note { (calls) throws(ComputeError) in try calls.copy(result, to: parts(output)) }
     }
 
-    /// Notes `out = norm(x)`; both (rows, columns) float32, `out` contiguous and other memory. Norms that the chip does not
-    /// have are composed: a layer norm is the RMS norm of what is left when the mean is taken out, and
-    /// x / √(mean x² + ε) is x · √K / ‖[x, √(K·ε)]‖₂.
+    /// Records `out = norm(x)`; both are (rows, columns) float32, and `out` is contiguous and does not overlap `x`.
+    /// Norms that the chip lacks are composed: a layer norm is the RMS norm of x minus its mean, and x / √(mean x² + ε)
+    /// is x · √K / ‖[x, √(K·ε)]‖₂.
     func normalize(_ x: View, _ norm: CheckedNorm, _ out: View) throws(ComputeError) {
         let rows = x.dims[0]
         let columns = x.dims[1]
@@ -233,11 +233,11 @@ extension AscendStream {
     }
 }
 
-/// Rows of a table and its pages, sorted by where they are.
+/// Rows of a table and its pages, sorted by source.
 struct BySource {
-    /// By source, the table first: the rows within it.
+    /// For each source, the table first, the rows to take from it.
     private(set) var rows: [[Int32]]
-    /// The index of each row among all sources, concatenated.
+    /// The index of each row in the concatenation of `rows`.
     private(set) var places: [Int32] = []
 
     init(_ numbers: some Collection<Int32>, _ added: AscendAddedRows, sources: Int) {
@@ -259,7 +259,7 @@ struct BySource {
     }
 }
 
-/// A norm whose vectors are this device's, one entry a column.
+/// A norm whose vectors belong to this device and have one entry per column.
 enum CheckedNorm {
     case layer(epsilon: Float, scale: AscendVector?, shift: AscendVector?)
     case rms(epsilon: Float, scale: AscendVector)

@@ -1,15 +1,15 @@
-// Scores of catalogue rows that the caller names. Their columns of the catalogue are gathered and multiplied as a selection
-// multiplies all of them.
+// Scores of catalogue rows that the caller names. Their columns of the catalogue are gathered and multiplied as a
+// selection multiplies all columns.
 
 package import Compute
 
 /// The scores of a batch's candidates.
 struct Scoring {
-    /// How many each query names.
+    /// The number of rows that each query names.
     let counts: [Int]
     /// The scores of all queries, in order; float32.
     let result: View
-    /// The offset of their copy, in bytes from the start of the batch's results.
+    /// The offset of the scores' host copy, in bytes from the start of the batch's results.
     let offset: Int
     /// The indices of each query's scores among those copied back.
     let places: [[Int32]]
@@ -62,7 +62,7 @@ extension AscendStream {
         return ticket
     }
 
-    /// Takes the results that were copied back.
+    /// Reads the results that were copied back.
     func finishScorings() throws(ComputeError) {
         guard !scorings.isEmpty else { return }
         let memory = try resultMemory(byteCount: max(resultBytes, 1)).base

@@ -1,4 +1,4 @@
-// Keeping keys and values: the batch's own rows of one layer go into pages, where later batches find them.
+// Stores keys and values: copies the batch's own rows of one layer to pages for later batches.
 
 package import Compute
 
@@ -14,7 +14,7 @@ extension AscendStream {
             (View(operation.value), prefix.pages.values(layer: prefix.layer)),
         ]
         guard device.support.has(.indexCopy, .gather) else {
-            // Rows that follow each other here and there are one copy, which also rounds.
+            // Rows that are consecutive in source and target take one copy, which also rounds.
             for (source, pool) in parts {
                 for run in moves.runs {
                     note { (calls) throws(ComputeError) in
@@ -48,7 +48,7 @@ extension AscendStream {
 struct StoredRows {
     private(set) var sources: [Int32] = []
     private(set) var targets: [Int32] = []
-    /// The same, as rows that follow each other in both.
+    /// The same mapping as runs of rows that are consecutive in both.
     private(set) var runs: [(source: Range<Int>, target: Int)] = []
 
     /// - Throws: `ComputeError.invalidArgument` if a page would be written twice, by one sequence or by two.

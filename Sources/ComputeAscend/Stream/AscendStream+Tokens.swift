@@ -1,5 +1,5 @@
-// Log-probabilities of tokens: the products of the vocabulary's blocks are left on the device until the batch has run; the
-// host sums their exponentials, in float64.
+// Log-probabilities of tokens. The products of the vocabulary's blocks stay on the device until the batch has run; then
+// the host sums their exponentials in float64.
 
 package import Compute
 internal import Glibc
@@ -7,7 +7,7 @@ internal import Glibc
 /// Token scores of a batch.
 struct TokenScores {
     let operation: TokenScoresOperation
-    /// By block, (R, block) float32; nil where nothing is needed of it.
+    /// (R, block) float32 for each block; nil if nothing of the block is needed.
     let scores: [View?]
     var logProbabilities: [Float] = []
 }
@@ -30,7 +30,7 @@ extension AscendStream {
         return TokenScoresTicket(id: tokenResults.count - 1)
     }
 
-    /// Evaluates the copied results.
+    /// Computes the log-probabilities once the batch has run.
     func finishTokenScores() throws(ComputeError) {
         for number in tokenResults.indices {
             tokenResults[number].logProbabilities = try finished(tokenResults[number])
@@ -70,7 +70,7 @@ extension AscendStream {
         return kept
     }
 
-    /// Adds the exponentials of some scores to a sum whose greatest is taken out.
+    /// Adds exponentials of scores to a sum that is stored relative to its greatest score: `total` · e^`most`.
     private static func add(_ scores: ArraySlice<Float>, to sum: inout (most: Double, total: Double)) {
         guard let greatest = scores.max() else { return }
         if Double(greatest) > sum.most {

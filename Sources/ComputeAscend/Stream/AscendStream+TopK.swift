@@ -1,25 +1,25 @@
-// Selection: one product scores the whole catalogue, and the device masks and selects; only the best are copied back.
-// The host orders ties, including those at the edge of the copied rows.
+// Selection: one product scores the whole catalogue, the device masks and selects, and only the best rows are copied
+// back. The host orders ties, including those at the end of the copied rows.
 
 package import Compute
 
 /// A selection of a batch.
 struct Selection {
-    /// V, with the rows that were added and may be selected.
+    /// V, including added rows that may be selected.
     let rows: Int
     let counts: [Int]
     /// The allowed rows of each query, one bit per row.
     let allowed: [[UInt64]]
-    /// (B, V) float32, −∞ where masked or no number.
+    /// (B, V) float32; −∞ where masked or NaN.
     let scores: View
-    /// (B, V) bool: scores that were no numbers.
+    /// (B, V) bool, true where the score was NaN.
     let invalid: View
     /// The number of rows copied back per query.
     let fetched: Int
     /// The copied results: (B, fetched) float32, and int64 from `indicesOffset` on.
     let result: View
     let indicesOffset: Int
-    /// The offset of the copy, in bytes from the start of the batch's results.
+    /// The offset of the host copy, in bytes from the start of the batch's results.
     let offset: Int
     var selected: [[ScoredRow]] = []
 }
@@ -50,8 +50,8 @@ extension AscendStream {
         let rows = words > catalogue.eligible.count ? min(64 * words, catalogue.rows) : catalogue.ownRows
         for mask in operation.masks { allowed.append(try bits(of: mask, catalogue, rows: rows)) }
         let ticket = TopKTicket(id: selections.count)
-        // A few more than requested, in few distinct counts: ties at the edge are then rarely left to the device's
-        // order.
+        // A few rows more than requested, so that ties rarely extend beyond the copied rows, and in few distinct
+        // counts.
         let most = min(operation.counts.max() ?? 1, rows)
         let fetched = min(rows, (most + 8 + 31) / 32 * 32)
         let count = queries * fetched
@@ -85,7 +85,7 @@ extension AscendStream {
             note { (calls) throws(ComputeError) in try calls.cast(source, rounded) }
             try score(rounded, catalogue, scores)
             note { (calls) throws(ComputeError) in
-                // A number that is not equal to itself is none.
+                // Only NaN differs from itself.
                 try calls.notEqual(scores, scores, invalid)
                 try prepare(calls)
                 try calls.logicalOr(masked, invalid, blocked)
@@ -96,7 +96,7 @@ extension AscendStream {
         return ticket
     }
 
-    /// Notes the scores of all rows, (B, V): of those of the table and, where V is larger, of those that were added.
+    /// Records the scores of all rows, (B, V): the bundle's rows and, if V is larger, added rows.
     private func score(_ queries: View, _ catalogue: AscendCatalogue, _ scores: View) throws(ComputeError) {
         let rows = scores.dims[1]
         guard rows > catalogue.ownRows else {
@@ -121,14 +121,14 @@ extension AscendStream {
         note { (calls) throws(ComputeError) in try calls.concatenate(all, axis: 1, scores) }
     }
 
-    /// One bit a row of what the mask and the catalogue both allow.
+    /// One bit per row, set if both the mask and the catalogue allow it.
     private func bits(
         of mask: SelectionMask,
         _ catalogue: AscendCatalogue,
         rows: Int
     ) throws(ComputeError) -> [UInt64] {
         var bits = catalogue.eligible
-        // Those that were added are there for masks that name them.
+        // Added rows are available only to masks that name them.
         let added = (rows + 63) / 64 - bits.count
         if added > 0 { bits += [UInt64](repeating: mask.allowed == nil ? 0 : .max, count: added) }
         if rows & 63 != 0, added > 0 { bits[bits.count - 1] &= 1 << UInt64(rows & 63) - 1 }
@@ -155,8 +155,8 @@ extension AscendStream {
         return bits
     }
 
-    /// (B, V) bool, true where a row may not be selected, and what computes it: bits are copied to the device and
-    /// unpacked there; if the chip has no operator for that, bytes are copied.
+    /// (B, V) bool, true where a row may not be selected, and the step that computes it. Bits are copied to the device
+    /// and unpacked there; if the chip has no operator for that, bytes are copied.
     private func mask(_ allowed: [[UInt64]], rows: Int) throws(ComputeError) -> (View, Step) {
         guard device.support.has(.bitwiseAnd, .isZero) else {
             let bytes = allowed.flatMap { words in
@@ -180,7 +180,7 @@ extension AscendStream {
         )
     }
 
-    /// Orders the results that came back.
+    /// Orders the results that were copied back.
     func finishSelections() throws(ComputeError) {
         guard !selections.isEmpty else { return }
         let memory = try resultMemory(byteCount: max(resultBytes, 1)).base
@@ -202,7 +202,7 @@ extension AscendStream {
         }
     }
 
-    /// All scores of one query, sorted on the host, for ties that extend beyond the copied rows.
+    /// Sorts all scores of one query on the host, for ties that extend beyond the copied rows.
     private func decideOnHost(_ selection: Selection, query: Int) throws(ComputeError) -> [ScoredRow] {
         let rows = selection.rows
         let scores: [Float] = try readBack(selection.scores.rows(query..<query + 1).address, count: rows)
@@ -219,7 +219,7 @@ extension AscendStream {
 }
 
 extension Selection {
-    /// Best first, equals by row.
+    /// Best first; equal scores by row.
     static func isBetter(_ left: ScoredRow, _ right: ScoredRow) -> Bool {
         left.score != right.score ? left.score > right.score : left.row < right.row
     }
@@ -228,8 +228,9 @@ extension Selection {
         row >= 0 && row < rows && allowed[query][row >> 6] >> UInt64(row & 63) & 1 == 1
     }
 
-    /// The selection of a query from the copied rows; nil if they do not determine it: rows with the score of the last
-    /// one may be missing, or masked rows, which score −∞, cannot be distinguished from others with that score.
+    /// The selection of a query from the copied rows; nil if they do not determine it, because rows with the score of
+    /// the last one may be missing, or masked rows, which score −∞, cannot be distinguished from others with that
+    /// score.
     func decided(_ fetched: [ScoredRow], query: Int) -> [ScoredRow]? {
         let wanted = counts[query]
         let certain = fetched.filter { $0.score > -.infinity && allows(Int($0.row), query: query) }

@@ -1,14 +1,14 @@
-// A stream on the NPU. Operations are checked and recorded as they are called, and run together when the batch is
-// synchronised, after one copy has transferred everything that they read.
+// A stream on the NPU. Operations are checked and recorded when they are called, and run together when the batch is
+// synchronised, after one copy has transferred all inputs.
 
 internal import CAscend
 package import Compute
 
 /// An order of operations on an Ascend device.
 ///
-/// A batch is: packed inputs by one copy on the copy stream, an event for which the compute stream waits, the recorded
-/// operators in order, one copy of each selection back, an event for which the host waits with a time-out. In its
-/// steady state it allocates nothing and waits once. Temporary memory of an operation is reused by the next: the
+/// A batch is: one copy of the packed inputs on the copy stream, an event for which the compute stream waits, the
+/// recorded operators in order, one copy of each result back, an event for which the host waits with a time-out. In its
+/// steady state it allocates nothing and waits once. An operation's temporary memory is reused by the next, because the
 /// compute stream runs them in order.
 package final class AscendStream: Compute.Stream {
     /// Enqueues operators of one operation.
@@ -20,7 +20,7 @@ package final class AscendStream: Compute.Stream {
     private let transfer: AscendQueue
     private let inputsArrived: AscendEvent
     private let batchDone: AscendEvent
-    /// nil: batches are run operator by operator.
+    /// nil if batches are run operator by operator.
     let captured: CapturedBatches?
 
     var arena: Arena
@@ -33,7 +33,7 @@ package final class AscendStream: Compute.Stream {
     var tokenResults: [TokenScores] = []
     /// The parts of attention shared by a batch's layers.
     var attention: [PlannedAttention] = []
-    /// Pinned memory that selections and scores are copied to.
+    /// Pinned memory for the host copies of selections and scores.
     private var results: PinnedBlock?
 
     var half: DType { device.description.dtype }
@@ -52,8 +52,8 @@ package final class AscendStream: Compute.Stream {
     }
 
     deinit {
-        // A batch that was never synchronised has enqueued nothing; one that failed may still run, and its memory goes with
-        // the reset of the device.
+        // Nothing to wait for: a batch that was never synchronised has enqueued nothing, and one that failed and may
+        // still run keeps its memory until the device is reset.
     }
 
     package func begin() throws(ComputeError) {
@@ -109,7 +109,7 @@ package final class AscendStream: Compute.Stream {
         try finishTokenScores()
     }
 
-    /// Enqueues all of the batch, and the event that ends it.
+    /// Enqueues the whole batch and the event that ends it.
     private func enqueue() throws(ComputeError) {
         if try staging.copy(on: transfer.handle) {
             try inputsArrived.record(on: transfer)
@@ -141,7 +141,7 @@ package final class AscendStream: Compute.Stream {
         let values = [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
             let source = UnsafeRawPointer(bitPattern: address.bits)
             status = context.runtime.aclrtMemcpy(buffer.baseAddress, size, source, size, ACL_MEMCPY_DEVICE_TO_HOST)
-            // If the copy failed the elements are zeros that are never read.
+            // If the copy failed, fills the elements with zeros, which are never read.
             if status != 0, size > 0 {
                 UnsafeMutableRawBufferPointer(buffer).initializeMemory(as: UInt8.self, repeating: 0)
             }
@@ -168,7 +168,7 @@ package final class AscendStream: Compute.Stream {
         return try body()
     }
 
-    /// Values that the host knows, among the batch's inputs: their bytes are those of the view.
+    /// Uploads host values with the batch's inputs. Their byte count must be the view's.
     func input<Element: BitwiseCopyable>(
         _ values: [Element],
         _ dtype: DType,
@@ -209,7 +209,7 @@ package final class AscendStream: Compute.Stream {
         return offset
     }
 
-    /// Enqueues the copies of what was selected and scored.
+    /// Enqueues the copies of selections and scores to the host.
     private func copyResults() throws(ComputeError) {
         guard resultBytes > 0 else { return }
         let memory = try resultMemory(byteCount: resultBytes)

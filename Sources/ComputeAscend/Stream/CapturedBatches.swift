@@ -1,14 +1,14 @@
-// Repeated batches are captured: all operators of a batch become a sequence that CANN runs with one call, instead of
-// about ten host calls per operator. Addresses are captured; each batch has its own inputs there.
+// Captures repeated batches: all operators of a batch become a sequence that CANN runs with one call, instead of about
+// ten host calls per operator. A capture contains addresses; each batch writes its own inputs there.
 
 internal import CAscend
 internal import Compute
 
-/// Sequences of one stream, by their source; the least recently used are removed when there are too many.
+/// The captured sequences of one stream, by key. The least recently used are removed when there are too many.
 final class CapturedBatches {
-    /// The most kept sequences: each holds device resources, which may run out earlier.
+    /// The most sequences to keep. Each holds device resources, so this shrinks if they run out.
     private var most = 32
-    /// The most batches remembered as seen.
+    /// The most keys remembered as seen.
     private static let mostSeen = 256
 
     private struct Sequence {
@@ -19,14 +19,14 @@ final class CapturedBatches {
     private let context: AscendContext
     private let queue: AscendQueue
     private var sequences: [[UInt64]: Sequence] = [:]
-    /// Hashes of keys, oldest first. That two are equal by chance costs a capture too early.
+    /// Hashes of keys, oldest first. A collision only causes a capture too early.
     private var seen: [Int] = []
     private var uses = 0
-    /// After CANN has refused a capture: none is tried again.
+    /// CANN's refusal of a capture, after which none is tried again.
     private(set) var refusal: ComputeError?
     var count: Int { sequences.count }
 
-    /// nil where CANN cannot capture.
+    /// nil if CANN cannot capture.
     init?(context: AscendContext, queue: AscendQueue) {
         let runtime = context.runtime
         guard runtime.aclmdlRICaptureBegin != nil, runtime.aclmdlRICaptureEnd != nil,
@@ -41,7 +41,8 @@ final class CapturedBatches {
         for sequence in sequences.values { _ = context.runtime.aclmdlRIDestroy?(sequence.handle) }
     }
 
-    /// Enqueues the steps' operators: one by one the first time, captured the second, by one call from then on.
+    /// Enqueues the steps' operators: one by one the first time, captured the second time, and by one call from then
+    /// on.
     func enqueue(_ steps: [AscendStream.Step]) throws(ComputeError) {
         uses += 1
         guard refusal == nil else { return try run(steps) }
@@ -60,7 +61,7 @@ final class CapturedBatches {
         try execute(key)
     }
 
-    /// Destroys the least recently used; only while nothing runs.
+    /// Destroys the least recently used sequences beyond the limit. Only while nothing runs.
     func trim() throws(ComputeError) {
         while sequences.count > most { try destroyOldest() }
     }
@@ -72,7 +73,7 @@ final class CapturedBatches {
         try context.check(status, "aclmdlRIDestroy")
     }
 
-    /// Whether a call found no stream, event or other resource left.
+    /// Whether a call failed because no stream, event or other resource was left.
     private static func isExhaustion(_ failure: AscendContext.Tolerated) -> Bool {
         switch CAscend_status(rawValue: failure.status) {
         case ACL_ERROR_RT_RESOURCE_ALLOC_FAIL, ACL_ERROR_RT_NO_EVENT_RESOURCE, ACL_ERROR_RT_NO_STREAM_RESOURCE,
@@ -92,11 +93,12 @@ final class CapturedBatches {
         try context.check(status, "aclmdlRIExecuteAsync")
     }
 
-    /// The steps as a sequence that has not run; nil: CANN has refused, and the steps can be run directly.
+    /// Captures the steps as a sequence without running them; nil if CANN refused, and the steps can be run directly.
     ///
-    /// Captured sequences use up the chip's streams (vllm-ascend, acl_graph.py): when none is left the oldest sequence
-    /// is removed. A shape that an operator refuses is refused again when the steps are run. After any other error
-    /// nothing more is captured. Other devices' threads may make any calls meanwhile: the mode is this thread's.
+    /// Captured sequences use up the chip's streams (vllm-ascend, acl_graph.py). When none is left, the oldest sequence
+    /// is removed. A shape that an operator refuses is refused again when the steps are run. After any other error,
+    /// nothing more is captured. The capture mode is thread-local, so other devices' threads may make any calls
+    /// meanwhile.
     private func capture(_ steps: [AscendStream.Step]) throws(ComputeError) -> UnsafeMutableRawPointer? {
         let runtime = context.runtime
         var handle: UnsafeMutableRawPointer?
@@ -114,7 +116,7 @@ final class CapturedBatches {
         } catch {
             if let handle { _ = runtime.aclmdlRIDestroy?(handle) }
             if context.tolerated.contains(where: Self.isExhaustion), !sequences.isEmpty {
-                // Nothing runs yet: the batch before has ended, and this one begins.
+                // Nothing runs now: the previous batch has ended, and this one has enqueued only its inputs.
                 most = max(sequences.count - 1, 1)
                 try destroyOldest()
             } else if context.tolerated.first?.phase != .plan {

@@ -27,7 +27,7 @@ struct View {
     /// Whether it is a matrix in FRACTAL_NZ.
     var isBlocked = false
 
-    /// Elements back to back.
+    /// A contiguous view.
     init(_ address: DeviceAddress, _ dtype: DType, _ dims: [Int]) {
         self.address = address
         self.dtype = dtype
@@ -74,19 +74,19 @@ struct View {
         View(address, dtype, axes.map { dims[$0] }, strides: axes.map { strides[$0] })
     }
 
-    /// From an element on along the first axis.
+    /// A range of the first axis.
     func rows(_ range: Range<Int>) -> View {
         let moved = address.advanced(byBytes: range.lowerBound * strides[0] * dtype.byteCount)
         return View(moved, dtype, [range.count] + dims.dropFirst(), strides: strides)
     }
 
-    /// A part of the last axis, whose elements are back to back.
+    /// A range of the last axis, whose elements are contiguous.
     func columns(_ range: Range<Int>) -> View {
         let moved = address.advanced(byBytes: range.lowerBound * dtype.byteCount)
         return View(moved, dtype, dims.dropLast() + [range.count], strides: strides)
     }
 
-    /// Whether both are the very same elements.
+    /// Whether both views are of the same elements.
     func isSame(as other: View) -> Bool {
         address == other.address && dtype == other.dtype && dims == other.dims && strides == other.strides
     }
