@@ -1,14 +1,14 @@
 """Times decoders' layers in the runtimes that a team could use instead, side by side with `genrec bench`, and prints ratios.
 
 Usage: python3 peers.py GENREC [--shapes ml-1m-large,ml-20m-large,kuairand,llama-8x512,gpt2-8x512,sasrec-2x64,sasrec-4x256]
-                        [--seconds 3] [--threads 1]
+                        [--seconds 3] [--runs 30] [--threads 1]
 
 Needs PyTorch; measures ONNX Runtime and OpenVINO too if they are installed (`pip install torch onnx onnxruntime openvino`). They
 run only the stack of layers, HSTU's with a dense causal mask and without Meta's relative bias; they skip item look-up, scoring and
 selection, which genrec's figures include, so the comparison favours them. Weights and inputs are random; times do
 not depend on them. int8 is ONNX Runtime's dynamic quantisation; the other runtimes here have none without calibration.
 
-Times are milliseconds, minimum and median of at least 30 runs; shares are relative to genrec's own probe in the same run.
+Times are milliseconds, minimum and median of at least --runs; shares are relative to genrec's own probe in the same run.
 """
 
 import argparse
@@ -36,7 +36,6 @@ from stacks import make_stack
 SHORT = ["ml-1m-large", "ml-20m-large", "llama-8x512", "gpt2-8x512", "sasrec-2x64", "sasrec-4x256"]
 CASES = [(shape, batch, 200) for shape in SHORT for batch in (1, 8)] + [("kuairand", 1, 512), ("kuairand", 1, 2_048)]
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
-LEAST_RUNS = 30
 # The largest allowed deviation from PyTorch's result, relative to the largest value.
 TOLERANCE = {"f32": 1e-3, "bf16": 0.1, "int8": 0.3}
 
@@ -134,11 +133,11 @@ def check_agreement(calls):
             print(f"{name} differs from the first runtime by {off:.1e} of the largest value", file=sys.stderr)
 
 
-def timed(call, seconds):
+def timed(call, options):
     for _ in range(3):
         call()
-    durations, end = [], time.perf_counter() + seconds
-    while len(durations) < LEAST_RUNS or time.perf_counter() < end:
+    durations, end = [], time.perf_counter() + options.seconds
+    while len(durations) < options.runs or time.perf_counter() < end:
         start = time.perf_counter()
         call()
         durations.append(1e3 * (time.perf_counter() - start))
@@ -175,7 +174,7 @@ def measure(options, bundle, shape, batch, length):
     check_agreement(calls)
     best = {}
     for name, call in calls.items():
-        least, median = timed(call, options.seconds)
+        least, median = timed(call, options)
         row(name, least, median)
         dtype = name.split()[-1]
         best[dtype] = min(least, best.get(dtype, math.inf))
@@ -191,6 +190,7 @@ def main():
     parser.add_argument("genrec")
     parser.add_argument("--shapes", default=",".join(dict.fromkeys(shape for shape, _, _ in CASES)))
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
