@@ -25,8 +25,8 @@ static void removeComments(char *text) {
     }
 }
 
-/// Appends a parameter as `type name;`: the type without spaces and const, the name in small letters without _ and without
-/// the "Optional" that generated headers put behind it.
+/// Appends a parameter as `type name;`: the type without spaces and const, the name in lower case without underscores
+/// and without the suffix "Optional" of generated headers.
 static void append(char *list, size_t length, const char *parameter, size_t count) {
     while (count > 0 && isspace((unsigned char)parameter[count - 1])) count--;
     size_t start = count;
@@ -53,7 +53,8 @@ static void append(char *list, size_t length, const char *parameter, size_t coun
     snprintf(list + before, length - before, "%.*s;", (int)used, one);
 }
 
-/// The parameters that a header declares for phase 1, each as `append` has it; false: there is no such declaration.
+/// Lists the parameters that a header declares for phase 1, each as `append` writes it. False if there is no such
+/// declaration.
 static bool declaredParameters(char *text, const char *function, char *list, size_t length) {
     removeComments(text);
     list[0] = '\0';
@@ -80,14 +81,15 @@ typedef struct {
     const char *name;
     /// The header's name.
     const char *header;
-    /// The operands up to the output, which may be followed by one of `ends`, each as `append` has it.
+    /// The operands before the output, followed by one of `ends` (as `append` writes them).
     const char *const *operands;
     size_t count;
     const char *const *ends;
     int endCount;
 } declaration;
 
-/// Which of its ends the package's header declares; -1: none, and `text` says why. Otherwise `text` is the library.
+/// The index of the end that the package's header declares, with the library's path in `text`; -1 if none, with the
+/// reason in `text`.
 static int declaredEnd(const declaration *operator, const char *package, char *text, size_t textLength) {
     static char source[most_text], found[4096], known[4096];
     char path[PATH_MAX], function[64];
@@ -111,7 +113,7 @@ static int declaredEnd(const declaration *operator, const char *package, char *t
     const size_t common = strlen(known);
     for (int end = 0; end < operator->endCount; end++) {
         snprintf(known + common, sizeof known - common, "%s", operator->ends[end]);
-        // What the output is called does not matter.
+        // The name of the output does not matter.
         const size_t length = strlen(known);
         if (strncmp(found, known, length) != 0) continue;
         const char *rest = found + length;

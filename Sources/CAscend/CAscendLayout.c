@@ -1,5 +1,5 @@
-// What the declarations must agree with: sizes were printed by a program compiled against CANN 8.1's headers, and against
-// 9.x's where the type is the runtime's; values of enumerations are read from both.
+// Checks our declarations against CANN's. Sizes were printed by a program compiled against CANN 8.1's headers and, for
+// types of the runtime, 9.x's; values of enumerations were read from both.
 
 #include "CAscend.h"
 

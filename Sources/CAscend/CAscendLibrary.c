@@ -12,9 +12,9 @@ enum { most_libraries = 32 };
 typedef struct {
     void *handles[most_libraries];
     int count;
-    /// Folders of the packages, which come first.
+    /// The folders of packages, whose libraries come first.
     char packages[most_libraries][PATH_MAX];
-    /// The linker's own words about a library that is there and cannot be loaded; empty: none.
+    /// The linker's message about a library that exists but cannot be loaded; empty if there is none.
     char reason[512];
 } libraries;
 
@@ -22,8 +22,8 @@ static bool add(libraries *list, const char *path) {
     if (list->count == most_libraries) return false;
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
-        // "cannot open shared object file: No such file" about the path itself is the ordinary case; a dependency that is
-        // missing, or a file of another architecture, is worth telling.
+        // "cannot open shared object file: No such file" about the path itself is the ordinary case. A missing
+        // dependency, or a file for another architecture, is worth reporting.
         const char *words = dlerror();
         const bool isAbsent = words != NULL && strncmp(words, path, strlen(path)) == 0
             && strstr(words, "No such file") != NULL;
@@ -36,7 +36,7 @@ static bool add(libraries *list, const char *path) {
     return true;
 }
 
-/// A library of CANN: by name, then under the installation that the environment names.
+/// Adds a library of CANN, searched by name, then in the installations that the environment names.
 static bool addOfCANN(libraries *list, const char *name) {
     if (add(list, name)) return true;
     static const char *const roots[] = {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"};
@@ -50,7 +50,7 @@ static bool addOfCANN(libraries *list, const char *name) {
     return false;
 }
 
-/// The operators of an installed package.
+/// Adds the operators of an installed package.
 static void addPackage(libraries *list, const char *directory, size_t length) {
     char path[PATH_MAX];
     if (length == 0) return;
@@ -60,7 +60,7 @@ static void addPackage(libraries *list, const char *directory, size_t length) {
     if (add(list, path)) snprintf(list->packages[number], PATH_MAX, "%.*s", (int)length, directory);
 }
 
-/// The packages of `$ASCEND_OPP_PATH/vendors`, in the order of its config.ini's line `load_priority=a,b`.
+/// Adds the packages of `$ASCEND_OPP_PATH/vendors`, in the order of the line `load_priority=a,b` in its config.ini.
 static void addVendors(libraries *list) {
     const char *root = getenv("ASCEND_OPP_PATH");
     char path[PATH_MAX];
@@ -91,7 +91,7 @@ static void addCustomPackages(libraries *list) {
     addVendors(list);
 }
 
-/// RecSDK's fused attention: each of its operators of the first package that has it, and nowhere else.
+/// Finds RecSDK's fused attention. Each operator comes only from the first package that has it.
 static void findHstu(const libraries *list, int packages, CAscend_hstu *hstu) {
     snprintf(hstu->text, sizeof hstu->text, "no installed package has aclnnHstuDenseForward");
     snprintf(hstu->textJagged, sizeof hstu->textJagged, "no installed package has aclnnHstuJaggedForward");
@@ -119,7 +119,7 @@ static void *find(const libraries *list, const char *symbol) {
     return NULL;
 }
 
-/// "on the library path" and the directories that the environment names.
+/// Writes where libraries were searched: "on the library path" and the directories that the environment names.
 static void describePlaces(char *text, size_t length) {
     const char *home = getenv("ASCEND_HOME_PATH"), *toolkit = getenv("ASCEND_TOOLKIT_HOME");
     snprintf(
@@ -164,7 +164,7 @@ bool CAscend_load(CAscend_library *library, char *message, size_t length) {
     if (runtime.count == 0) {
         return missingLibrary(&runtime, "the CANN runtime (libacl_rt.so or libascendcl.so)", message, length);
     }
-    // Its functions may come from both libraries, never from two versions: one installation has both or one.
+    // Functions may come from both libraries, but not from two versions: an installation has one of them or both.
 #define CASCEND_OPTIONAL_FUNCTION(result, name, parameters)                                        \
     *(void **)&library->runtime.name = find(&runtime, #name);
 #define CASCEND_FUNCTION(result, name, parameters)                                                 \

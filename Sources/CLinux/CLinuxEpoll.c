@@ -45,7 +45,7 @@ int CLinux_epoll_wait_nanoseconds(int epoll, CLinux_epoll_event *events, int cap
     };
     int count = epoll_pwait2(epoll, batch, batch_limit(capacity), &timeout, NULL);
     if (count < 0 && (errno == ENOSYS || errno == EPERM))
-        // Rounded down, so that nothing that is due is missed: the caller looks again until it is.
+        // Rounds down, so that the wait does not end too late; the caller waits again until the time has come.
         return CLinux_epoll_wait(epoll, events, capacity, (int)(timeoutNanoseconds / 1000000u));
     return hand_over(batch, count, events);
 }

@@ -30,8 +30,8 @@ uint64_t CLinux_monotonicNanoseconds(void) { return nanoseconds(CLOCK_MONOTONIC)
 uint64_t CLinux_threadNanoseconds(void) { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
 
 void CLinux_becomeIdle(void) {
-    // 0 is the calling thread, not its process. At nice 19 the thread would keep its processor for a time slice of some milliseconds
-    // when another thread wakes up, and the processor would not count as idle.
+    // 0 is the calling thread, not its process. At nice 19, the thread would keep its processor for a time slice of
+    // some milliseconds when another thread wakes up, and the processor would not count as idle.
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) setpriority(PRIO_PROCESS, 0, 19);
 }

@@ -1,4 +1,4 @@
-// Which devices compute, and the one place that knows which kinds exist.
+// Which devices compute. Only this file knows which kinds of devices exist.
 
 package import Compute
 internal import ComputeAscend
@@ -6,7 +6,7 @@ internal import ComputeCPU
 package import Engine
 internal import Glibc
 
-/// A device that does not exist here, or cannot do what is asked; one sentence says which and why.
+/// A device that does not exist here or does not support the settings; one sentence says which and why.
 package struct DeviceSelectionError: Error, Equatable, CustomStringConvertible {
     package let description: String
 
@@ -20,7 +20,7 @@ package struct ComputeSettings: Sendable, Equatable {
     /// The devices this build has.
     package enum DeviceKind: Sendable, Hashable, CustomStringConvertible {
         case cpu
-        /// As CANN counts the NPUs that the process sees, from 0.
+        /// An NPU, by CANN's number among those that the process sees, from 0.
         case ascend(Int)
 
         package var description: String {
@@ -31,12 +31,12 @@ package struct ComputeSettings: Sendable, Equatable {
         }
     }
 
-    /// The computation while a device is away, and of work that it has no memory for.
+    /// What computes while a device is unavailable, and computes work that does not fit its memory.
     package enum Fallback: String, Sendable, CaseIterable {
         case none, cpu
     }
 
-    /// The level of the CPU kernels that this host runs, or that GENREC_ISA asks for.
+    /// The CPU kernel level of this host, or the one that GENREC_ISA names; the error message if that cannot be used.
     package static var processorLevel: String {
         let override = getenv("GENREC_ISA").map { String(cString: $0) }
         do throws(ComputeError) { return try InstructionSet.selected(override: override).rawValue } catch {
@@ -44,28 +44,28 @@ package struct ComputeSettings: Sendable, Equatable {
         }
     }
 
-    /// Each has an engine of its own. Not empty, none twice.
+    /// Each device has its own engine. Not empty, without duplicates.
     package var devices = [DeviceKind.cpu]
-    /// The type that weights are packed in and products are taken in; nil: what suits the device.
+    /// The type of packed weights and products; nil: the device's default.
     package var dtype: DType?
-    /// Threads that compute on a CPU, the engine's own included: 1 to `availableThreads`.
+    /// Threads that compute on a CPU, including the engine's own: 1 to `availableThreads`.
     package var threads = Self.availableThreads
     package var fallback = Fallback.none
     /// Whether a CPU's kernels are chosen by measuring them.
     package var tuning = Tuning.measure
-    /// Where measured rates are kept; nil: nowhere.
+    /// The file for measured rates; nil: they are not kept.
     package var tuningFile: String?
     /// How long a batch may take on an NPU before the NPU counts as lost.
     package var timeoutMilliseconds = 10_000
-    /// When a device that failed is tried again.
+    /// When to try to recover a failed device.
     package var backoff = RecoveryBackoff()
 
     /// The CPU in float32, on every core that the process may use.
     package init() {}
 
     /// - Parameters:
-    ///   - device: "cpu", "ascend:N", or several NPUs with commas between them.
-    ///   - dtype: "auto", "f32", "f16", "bf16" or "int8", as far as the device computes in it.
+    ///   - device: "cpu", "ascend:N", or several NPUs separated by commas.
+    ///   - dtype: "auto", or one of "f32", "f16", "bf16" and "int8" that the device supports.
     ///   - threads: nil: one for each core that the process may use.
     package init(device: String, dtype: String = "auto", threads: Int? = nil) throws(DeviceSelectionError) {
         devices = try Self.devices(device)
@@ -83,7 +83,7 @@ package struct ComputeSettings: Sendable, Equatable {
     /// The cores that the process may use.
     package static let availableThreads = CPUDevice.availableThreads
 
-    /// Reads the names of devices: "cpu", "ascend:N", or several NPUs with commas between them.
+    /// Reads the names of devices: "cpu", "ascend:N", or several NPUs separated by commas.
     package static func devices(_ list: String) throws(DeviceSelectionError) -> [DeviceKind] {
         var devices: [DeviceKind] = []
         for name in list.split(separator: ",", omittingEmptySubsequences: false) {
@@ -139,14 +139,14 @@ package struct ComputeSettings: Sendable, Equatable {
         }
     }
 
-    /// Makes the replacement for a device: a CPU that computes in float32, whatever the device does.
+    /// Makes the fallback: a CPU that computes in float32, whatever the device's dtype.
     package func makeFallback() throws(ComputeError) -> any Device {
         try CPUDevice(threads: threads, dtype: .float32)
     }
 
-    /// Lets go of what the process as a whole holds of its devices. Call it when the last of them is gone.
+    /// Releases the process-wide resources of the devices. Call it after the last device is released.
     ///
-    /// - Throws: `ComputeError` with what was wrong.
+    /// - Throws: `ComputeError`.
     package func releaseProcess() throws(ComputeError) {
         guard devices.contains(where: { $0 != .cpu }) else { return }
         try AscendProcess.finalize()

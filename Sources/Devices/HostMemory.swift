@@ -1,11 +1,11 @@
-// What a process may still take of its host's memory.
+// How much more of its host's memory a process may use.
 
 internal import Foundation
 
-/// The host's memory, as Linux tells it.
+/// The host's memory, as Linux reports it.
 package enum HostMemory {
-    /// The least of what the machine has available and what the control group (cgroup v2) leaves of its limit, without the files that
-    /// the kernel keeps in memory for as long as nobody needs it; nil: neither is known.
+    /// The smaller of the machine's available memory and the rest of the control group's limit (cgroup v2), not
+    /// counting reclaimable page cache as used; nil if neither is known.
     package static var freeBytes: Int? {
         least(
             meminfo: text("/proc/meminfo"),
@@ -15,12 +15,12 @@ package enum HostMemory {
         )
     }
 
-    /// A file that the kernel makes up as it is read: it has no size. Empty: there is none.
+    /// The text of a file that the kernel generates when it is read, and which has no size; empty if there is none.
     static func text(_ path: String) -> String {
         FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// - Parameters: the texts of the files; empty: there is none.
+    /// `freeBytes` from the texts of the files, each empty if there is no such file.
     package static func least(meminfo: String, limit: String, used: String, statistics: String) -> Int? {
         func number(_ text: some StringProtocol) -> Int? { Int(String(text.filter(\.isNumber))) }
         func line(_ name: String, of text: String) -> Int? {
@@ -28,7 +28,7 @@ package enum HostMemory {
         }
         let machine = line("MemAvailable:", of: meminfo).map { $0 * 1_024 }
         var group: Int?
-        // "max": there is no limit.
+        // No number means "max", no limit.
         if let limit = number(limit), let used = number(used) {
             let files = (line("inactive_file ", of: statistics) ?? 0) + (line("active_file ", of: statistics) ?? 0)
             group = max(0, limit - max(0, used - files))

@@ -1,5 +1,5 @@
-// Chooses a CPU device's kernels by how fast they are here, and keeps the choice in a file, so that replicas which share it
-// answer with equal bits.
+// Chooses a CPU device's kernels by measuring their speed, and keeps the rates in a file, so that replicas that share
+// it give answers with equal bits.
 
 internal import Compute
 internal import ComputeCPU
@@ -13,19 +13,19 @@ extension ComputeSettings {
         case measure, off
     }
 
-    /// A CPU device with the kernels that are fastest here for its dtype. Kernels that differ in their bits are chosen once for a
-    /// device, never by batch.
+    /// A CPU device with the kernels that are fastest on this host for its dtype. Kernels whose results differ in bits
+    /// are chosen once per device, never per batch.
     func makeCPU() throws(ComputeError) -> CPUDevice {
         let device = try CPUDevice(threads: threads, dtype: dtype ?? .float32)
-        // GENREC_ISA has chosen already.
+        // GENREC_ISA overrides the measurement.
         guard tuning == .measure, getenv("GENREC_ISA") == nil else { return device }
-        // Half of what is free: what is packed after it needs some, too.
+        // Half of the free memory, because later weights need some too.
         device.roomForCopies = { HostMemory.freeBytes.map { $0 / 2 } ?? .max }
         try device.tune { (device) throws(ComputeError) in try rates(of: device) }
         return device
     }
 
-    /// The rates in the tuning file, where they are this processor's; else measured ones, which the file then gets.
+    /// This processor's rates from the tuning file; if it has none, measured rates, which are then written to the file.
     private func rates(of device: CPUDevice) throws(ComputeError) -> [KernelRate] {
         guard let tuningFile else { return try device.measureKernels() }
         do throws(KernelTuningFile.Fault) {
@@ -48,7 +48,7 @@ extension ComputeSettings {
         }
     }
 
-    /// The processor's name as Linux gives it; "unknown" where it gives none.
+    /// The processor's name from Linux; "unknown" if it gives none.
     static var processorName: String {
         let line = HostMemory.text("/proc/cpuinfo").split(separator: "\n").first {
             $0.hasPrefix("model name") || $0.hasPrefix("CPU part")
@@ -58,14 +58,14 @@ extension ComputeSettings {
 }
 
 extension [KernelRate] {
-    /// The rates by the kernels' names, to a tenth.
+    /// The rates by the kernels' names, rounded to a tenth.
     package var json: JSONValue {
         .object(map { JSONMember($0.kernels, .real(($0.gigaflops * 10).rounded() / 10)) })
     }
 }
 
-/// Rates by processor and dtype: `{"PROCESSOR": {"bf16": {"avx512bf16": 217.5, "avx512vnni": 92.1}}}`. The first of each are the
-/// kernels that would serve without a measurement.
+/// Rates by processor and dtype: `{"PROCESSOR": {"bfloat16": {"avx512bf16": 217.5, "avx512vnni": 92.1}}}`. The first
+/// entry of each dtype names the kernels that would serve without a measurement.
 struct KernelTuningFile {
     enum Fault: Error {
         case file(String)
@@ -94,7 +94,7 @@ struct KernelTuningFile {
         guard case .object = document else { throw .file("\(path) is not a JSON object") }
     }
 
-    /// The rates of a dtype on this processor; nil where the file has none, or none that could be.
+    /// The rates of a dtype on this processor; nil if the file has none, or invalid ones.
     func rates(_ dtype: DType) -> [KernelRate]? {
         guard case .object(let members) = document[processor]?[dtype.rawValue], members.count > 1 else { return nil }
         var rates: [KernelRate] = []
@@ -116,7 +116,7 @@ struct KernelTuningFile {
         document = document.without(processor).adding([(processor, own)])
     }
 
-    /// Writes the whole file, which others see either before or after.
+    /// Replaces the whole file atomically.
     func write(to path: String) throws(Fault) {
         do throws(FileError) {
             var writer = try FileWriter(path: path)

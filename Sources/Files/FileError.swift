@@ -1,5 +1,5 @@
-// The faults of a file: it cannot be read, its content cannot be used, or it cannot be written. The sentence is made where
-// the fault is found, because only that place knows the file, the tensor or the line.
+// Errors about a file: it cannot be read, its content cannot be used, or it cannot be written. The sentence is written
+// where the error is found, because only that place knows the file, the tensor or the line.
 
 /// A file that cannot be used.
 package struct FileError: Error, Equatable, CustomStringConvertible {
@@ -9,12 +9,12 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
         case unreadable
         /// Its content violates its format.
         case malformed
-        /// Each file of several is well-formed, but they do not fit together: a tensor that the configuration does not know,
-        /// an index outside the item table.
+        /// Several files are each well-formed but do not fit together, for example because of a tensor that the
+        /// configuration does not know, or an index outside the item table.
         case mismatched
         /// Well-formed, but of a kind or version that this program does not know.
         case unsupported
-        /// The output cannot be written, or is already there.
+        /// The output cannot be written, or exists already.
         case unwritable
         /// There is no room for the output.
         case full
@@ -29,10 +29,10 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
         self.message = message
     }
 
-    /// An output that cannot be written, by what the system says of it.
+    /// The error for an output that cannot be written, with the system's reason.
     ///
     /// - Parameters:
-    ///   - call: as in "cannot create".
+    ///   - call: a verb, as in "cannot create".
     ///   - code: an `errno`.
     package init(cannot call: String, _ path: String, _ code: Int32) {
         self.init(isNoRoom(code) ? .full : .unwritable, "cannot \(call) \(path): \(systemErrorText(code))")

@@ -1,13 +1,13 @@
 // Writes one new file, and makes it durable before it is visible under its name: everything goes into a temporary file
-// in the same folder, which is synchronised and renamed at the end. A device or pipe is written to directly: replacing
-// it by a file would leave the system without its /dev/null.
+// in the same folder, which is synchronised and renamed at the end. A device or pipe is written to directly, because
+// replacing it by a file would leave the system without its /dev/null.
 
 import Glibc
 
-/// A file being written. If it is not committed it leaves nothing behind.
+/// A file being written. If it is not committed, it leaves nothing behind.
 package struct FileWriter: ~Copyable {
     private let path: String
-    /// The names for the final rename; nil: the path is a device or pipe.
+    /// The names for the final rename; nil if the path is a device or pipe.
     private let renaming: (from: String, to: String)?
     private var descriptor: Int32
     private var buffer: [UInt8] = []
@@ -20,7 +20,7 @@ package struct FileWriter: ~Copyable {
             renaming = nil
             descriptor = open(path, O_WRONLY | O_CLOEXEC)
         } else {
-            // A symbolic link stays, and what it leads to is replaced.
+            // Replaces a symbolic link's target, not the link.
             let target = exists ? Self.withoutLinks(path) : path
             let temporary = "\(target).partial-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
             renaming = (temporary, target)
@@ -92,8 +92,8 @@ package struct FileWriter: ~Copyable {
     }
 }
 
-/// Waits until the names of a file's folder are on the disk: without that, a file that is new or renamed may have its old name or none
-/// after a power failure.
+/// Waits until the names in a file's folder are on the disk. Otherwise, after a power failure, a new or renamed file
+/// may have its old name or none.
 package func synchronizeFolder(of path: String) throws(FileError) {
     let end = path.lastIndex(of: "/")
     let folder = end.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."

@@ -1,14 +1,14 @@
-// A file that others may change at any time: weights, catalogues and checkpoints are read through it. It is never mapped: a
-// mapped file that is cut short kills the process with SIGBUS, and one that is overwritten changes what was checked.
-// Content is copied into our own memory, and a file that has changed since it was opened is an error.
+// Reads weights, catalogues and checkpoints from files that others may change at any time. They are never mapped: if a
+// mapped file is truncated, SIGBUS kills the process, and if it is overwritten, checked content changes. Content is
+// copied into our own memory, and a file that has changed since it was opened is an error.
 
 import Glibc
 
 /// A regular file, open for reading as long as the object lives.
 package final class InputFile: Sendable {
-    /// The path as it was given; what error sentences name.
+    /// The path as given, which error sentences name.
     package let path: String
-    /// In bytes, when it was opened.
+    /// The size in bytes when the file was opened.
     package let byteCount: Int
     private let descriptor: Int32
     private let modificationSeconds: Int
@@ -19,7 +19,7 @@ package final class InputFile: Sendable {
     /// - Throws: `FileError.unreadable` if it cannot be opened or is no regular file.
     package init(path: String) throws(FileError) {
         self.path = path
-        // Without O_NONBLOCK a named pipe would be waited for.
+        // O_NONBLOCK avoids waiting for the writer of a named pipe.
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         var status = stat()
         let code = descriptor < 0 ? errno : fstat(descriptor, &status) == 0 ? 0 : errno
@@ -83,9 +83,9 @@ package final class InputFile: Sendable {
 
     private var becameShorter: FileError { FileError(.unreadable, "\(path) became shorter while it was read") }
 
-    /// All that a file holds.
+    /// The whole content of a file.
     ///
-    /// - Parameter limit: in bytes.
+    /// - Parameter limit: the most bytes to accept.
     /// - Throws: `FileError.unreadable`; `.malformed` for a file of more bytes than `limit`.
     package static func contents(of path: String, atMost limit: Int = .max) throws(FileError) -> OwnedBytes {
         let file = try InputFile(path: path)

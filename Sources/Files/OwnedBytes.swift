@@ -1,17 +1,17 @@
-// Private memory. The content of a file is copied into it before it is examined, because nothing else can change it.
+// Private memory. File content is copied into it before it is examined, so that nothing else can change it.
 
 import Glibc
 
 /// Bytes that live as long as the object.
 package final class OwnedBytes: @unchecked Sendable {
-    // Sendable: written only in `init`.
+    // `@unchecked Sendable`: written only in `init`.
 
     /// From this size on, memory comes from the system and is returned to it immediately. The heap would keep parts of
-    /// the memory that weights were read into, between the packed ones: a fifth of a large model.
+    /// the memory that weights were read into, between packed weights: a fifth of a large model.
     private static let mappedByteCount = 1 << 20
 
-    /// Aligned to 64 bytes. Valid while this object lives, which its last use may end: code that does not store the
-    /// object must read through `withBytes`.
+    /// Aligned to 64 bytes. Valid while this object lives. It may be released after its last use, so code that does not
+    /// store it must read through `withBytes`.
     package let bytes: UnsafeRawBufferPointer
 
     /// - Parameters:
@@ -33,7 +33,7 @@ package final class OwnedBytes: @unchecked Sendable {
         try fill(UnsafeMutableRawBufferPointer(mutating: bytes))
     }
 
-    /// Hands the bytes to `body` and keeps them until it returns.
+    /// Calls `body` with the bytes and keeps them alive until it returns.
     package func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -1,4 +1,4 @@
-// SHA-256 by OpenSSL: what a bundle's provenance names, what files of keys hold.
+// SHA-256 with OpenSSL, for a bundle's provenance and for key files.
 
 internal import COpenSSL
 
@@ -6,10 +6,10 @@ internal import COpenSSL
 package struct SHA256Digest: Sendable {
     package static let byteCount = 32
 
-    /// Always `byteCount` of them.
+    /// Always `byteCount` bytes.
     package let bytes: [UInt8]
 
-    /// nil if OpenSSL fails, which it does only without memory or the algorithm.
+    /// nil if OpenSSL fails, which happens only if it lacks memory or the algorithm.
     package init?(of message: UnsafeRawBufferPointer) {
         var digest = [UInt8](repeating: 0, count: Self.byteCount)
         var length: UInt32 = 0
@@ -19,7 +19,7 @@ package struct SHA256Digest: Sendable {
         bytes = digest
     }
 
-    /// The SHA-256 of all that a file holds, read piece by piece.
+    /// The SHA-256 of a file's content, read piece by piece.
     ///
     /// - Throws: `FileError.unreadable`, also if OpenSSL fails.
     package init(of file: InputFile) throws(FileError) {
@@ -37,9 +37,9 @@ package struct SHA256Digest: Sendable {
         bytes = digest
     }
 
-    /// nil as for bytes in memory.
+    /// The SHA-256 of some bytes; nil if OpenSSL fails.
     package init?(of message: some Sequence<UInt8>) {
-        // The bytes must live until they are read, so the digest is made within.
+        // The bytes are valid only within the closure, so the digest is computed there.
         guard let digest = Array(message).withUnsafeBytes({ SHA256Digest(of: $0) }) else { return nil }
         self = digest
     }
@@ -68,7 +68,7 @@ package struct SHA256Digest: Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Takes the same time whether and wherever they differ.
+    /// Compares in constant time.
     package func isEqual(to other: SHA256Digest) -> Bool { CRYPTO_memcmp(bytes, other.bytes, Self.byteCount) == 0 }
 }
 

@@ -8,5 +8,5 @@ package func systemErrorText(_ code: Int32) -> String {
     return String(cString: text)
 }
 
-/// Whether an `errno` says that a file system has no room for more.
+/// Whether an `errno` means that there is no room to write.
 package func isNoRoom(_ code: Int32) -> Bool { code == ENOSPC || code == EDQUOT || code == EFBIG }

@@ -4,10 +4,11 @@ internal import CZlib
 
 /// Reads text files.
 package enum TextFile {
-    /// Bytes that a text may have, decompressed: more than any data set has, and less than a broken gzip file may claim.
+    /// The most bytes of a text after decompression: more than any data set has, but a limit for a malicious gzip file.
     private static let limit = 1 << 36
 
-    /// All that a file holds, decompressed if it is a gzip file, without a byte-order mark. It is not checked to be UTF-8.
+    /// The content of a file, decompressed if it is a gzip file, without a byte-order mark. Does not check that it is
+    /// UTF-8.
     ///
     /// - Throws: `FileError.unreadable`; `.malformed` for damaged gzip data and for UTF-16.
     package static func contents(of path: String) throws(FileError) -> [UInt8] {
@@ -73,7 +74,7 @@ package enum TextFile {
 
     // MARK: UTF-8
 
-    /// The offset of the first byte that is not part of UTF-8; nil: all are.
+    /// The offset of the first byte that is not valid UTF-8; nil if there is none.
     package static func firstInvalidByte(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
         var decoder = UTF8.ForwardParser()
         var rest = bytes.makeIterator()
@@ -89,7 +90,7 @@ package enum TextFile {
 
     /// The error sentence for a byte that is not UTF-8.
     ///
-    /// - Parameter offset: of the byte from the start of its line.
+    /// - Parameter offset: the byte's offset from the start of its line.
     package static func notUTF8(byte: UInt8, at offset: Int) -> String {
         let digits = String(byte, radix: 16, uppercase: true)
         return "byte \(offset) (0x\(digits)) is not UTF-8; if the file is in Windows-1252, convert it with "

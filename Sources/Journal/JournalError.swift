@@ -5,9 +5,9 @@ internal import Files
 /// A journal that cannot be read or written.
 package struct JournalError: Error, Equatable, CustomStringConvertible {
     package enum Code: Sendable {
-        /// There is no room for more; stored data can still be read.
+        /// There is no room to write more; stored data can still be read.
         case full
-        /// The files cannot be used, or not now.
+        /// The files cannot be used, at least for now.
         case unavailable
     }
 
@@ -20,7 +20,7 @@ package struct JournalError: Error, Equatable, CustomStringConvertible {
         self.description = description
     }
 
-    /// - Parameter prefix: of the sentence.
+    /// - Parameter prefix: the beginning of the sentence.
     init(_ error: FileError, _ prefix: String = "") {
         self.init(error.code == .full ? .full : .unavailable, prefix + error.message)
     }

@@ -1,15 +1,15 @@
 // The file to which records are appended. A failed write is undone, so that the file always ends with a complete
-// record. If that is impossible, or the disk fails to store what was written, the content is unknown: the file accepts
-// nothing more, and a snapshot and another file must replace it (`JournalFolder.renew`).
+// record. If that is impossible, or a sync fails, the content is unknown: the file accepts nothing more, and a snapshot
+// and another file must replace it (`JournalFolder.renew`).
 
 internal import Files
 internal import Glibc
 
-/// An open journal. It belongs to the holder of its lock.
+/// An open journal. Only the holder of the writer lock may use it.
 package final class JournalFile {
     package let path: String
     private let descriptor: Int32
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     package private(set) var byteCount: Int
     /// Whether bytes were written since the last `takeUnsynced`.
     private var isDirty = false
@@ -19,8 +19,8 @@ package final class JournalFile {
     /// Creates a journal, or opens one at its end.
     ///
     /// - Parameters:
-    ///   - magic: the bytes that it begins with.
-    ///   - byteCount: valid bytes of an existing one; the rest is cut off. Nil: a new one.
+    ///   - magic: the first bytes of a journal.
+    ///   - byteCount: valid bytes of an existing journal, whose rest is cut off; nil: creates a new one.
     /// - Throws: `JournalError` with the system's message.
     init(path: String, magic: [UInt8], byteCount: Int?) throws(JournalError) {
         let flags = byteCount == nil ? O_CREAT | O_EXCL : 0
@@ -34,7 +34,7 @@ package final class JournalFile {
                 try append(magic)
                 try synchronizeName()
             } catch {
-                // The next attempt creates it again.
+                // So that the next attempt can create it again.
                 unlink(path)
                 throw error
             }
@@ -70,7 +70,7 @@ package final class JournalFile {
             do throws(JournalError) {
                 try sync()
             } catch {
-                // Its existence was not reported, so a start must not find it.
+                // The caller gets an error, so the next start must not find the record.
                 takeBack(error)
                 throw error
             }
@@ -86,15 +86,15 @@ package final class JournalFile {
         }
     }
 
-    /// Cuts off what was written of bytes that failed. Cutting needs no room.
+    /// Cuts off what a failed append wrote. This needs no disk space.
     private func takeBack(_ error: JournalError) {
         guard ftruncate(descriptor, off_t(byteCount)) == 0, lseek(descriptor, off_t(byteCount), SEEK_SET) >= 0 else {
             return fail(error)
         }
     }
 
-    /// Why nothing more can be appended; also that another program has cut, extended or removed the file: a start would
-    /// not find what is appended to it.
+    /// Why nothing more can be appended; nil if it can. Also detects that another program has cut, extended or removed
+    /// the file, because the next start would then not find what is appended to it.
     package func check() -> JournalError? {
         if let failure { return failure }
         var status = stat()
@@ -106,22 +106,24 @@ package final class JournalFile {
         return failure
     }
 
-    /// Takes nothing from here on.
+    /// Makes the file accept nothing more.
     func fail(_ error: JournalError) { failure = failure ?? error }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until all written bytes are on the disk.
     package func sync() throws(JournalError) {
         if let failure { throw failure }
         isDirty = false
         guard fdatasync(descriptor) == 0 else {
-            // The system may have dropped any part of it, and a second attempt would not report that.
+            // The system may have dropped any part of the data, and a second attempt would not report that.
             let error = Self.failure("write", path)
             fail(error)
             throw error
         }
     }
 
-    /// The same after a sync without the writer lock that returned this error number.
+    /// Records the failure of a sync that ran without the writer lock.
+    ///
+    /// - Parameter code: its errno.
     package func syncFailed(_ code: Int32) -> JournalError {
         let error = Self.failure("write", path, code)
         fail(error)

@@ -1,10 +1,10 @@
-// A folder of journals and snapshots, `journal.N` and `snapshot.N`: the snapshot has all of the journals before N, and
-// perhaps part of N. Applying a change twice must have the same effect as once.
+// A folder of journals and snapshots, `journal.N` and `snapshot.N`. Snapshot N contains all journals before N, and
+// perhaps part of journal N, so applying a change twice must have the same effect as applying it once.
 
 internal import Files
 internal import Glibc
 
-/// The files of a folder, and what is read from them at the start.
+/// The files of a folder, which are read at the start.
 package struct JournalFolder: Sendable {
     package enum Kind: String, CaseIterable {
         case snapshot
@@ -15,11 +15,11 @@ package struct JournalFolder: Sendable {
     package struct Opened {
         /// The number of the journal to continue.
         package var generation: Int
-        /// Valid bytes of that journal; nil: it must be created.
+        /// Valid bytes of that journal; nil if it must be created.
         package var journalBytes: Int?
-        /// Bytes after them.
+        /// Invalid bytes at its end, which are cut off.
         package var cutBytes = 0
-        /// Bytes of the snapshot.
+        /// The size of the snapshot in bytes.
         package var snapshotBytes = 0
     }
 
@@ -29,7 +29,7 @@ package struct JournalFolder: Sendable {
 
     /// - Parameters:
     ///   - magic: the first bytes of each file.
-    ///   - contents: the content, as named in errors: "users".
+    ///   - contents: what the folder stores, for errors: "users".
     package init(_ directory: String, magic: [UInt8], contents: String) {
         self.directory = directory
         self.magic = magic
@@ -48,7 +48,7 @@ package struct JournalFolder: Sendable {
         try JournalFile(path: path(.journal, number), magic: magic, byteCount: nil)
     }
 
-    /// Makes the folder if it is not there, and those that it is in.
+    /// Creates the folder and its parents if missing.
     package func make() throws(JournalError) {
         do throws(FileError) { try makeFolder(directory) } catch { throw JournalError(error) }
     }
@@ -59,10 +59,10 @@ package struct JournalFolder: Sendable {
         return try FolderLock(directory, contents: contents)
     }
 
-    /// Reads the newest snapshot and the journals from it on. The folder exists.
+    /// Reads the newest snapshot and the journals from it on. The folder must exist.
     ///
-    /// - Parameter apply: called with a record's content; false if it is invalid.
-    /// - Throws: `JournalError` for a file that cannot be read, and for damage other than a last record that is torn.
+    /// - Parameter apply: called with each record's content; returns false if it is invalid.
+    /// - Throws: `JournalError` for a file that cannot be read, and for damage other than a torn last record.
     package func open(_ apply: (inout RecordReader) -> Bool) throws(JournalError) -> Opened {
         let snapshots = try numbers(of: .snapshot)
         let first = snapshots.last ?? 1
@@ -102,7 +102,7 @@ package struct JournalFolder: Sendable {
                     + "truncate -s \(whole) \(path)"
             )
         } else if mayBeTorn {
-            // A journal torn within its first bytes is recreated in place.
+            // A journal torn within its magic bytes is created again.
             let isBegun = whole > 0 || count < magic.count
             guard isBegun else { throw JournalError(.unavailable, "\(path) is no journal of \(contents)") }
             if whole == 0 { unlink(path) } else { opened.journalBytes = whole }
@@ -138,8 +138,8 @@ package struct JournalFolder: Sendable {
 
     /// Writes a snapshot of everything in the journals before it.
     ///
-    /// - Parameter next: the next complete record; nil: there are no more.
-    /// - Returns: the bytes of the snapshot.
+    /// - Parameter next: returns the next complete record; nil if there are no more.
+    /// - Returns: the size of the snapshot in bytes.
     package func writeSnapshot(_ number: Int, _ next: () -> [UInt8]?) throws(JournalError) -> Int {
         var byteCount = magic.count
         do throws(FileError) {
@@ -157,24 +157,24 @@ package struct JournalFolder: Sendable {
         return byteCount
     }
 
-    /// What `renew` has written.
+    /// What `renew` wrote.
     package struct Renewed {
         package let journal: JournalFile
-        /// Bytes of the snapshot.
+        /// The size of the snapshot in bytes.
         package let snapshotBytes: Int
     }
 
-    /// Replaces a journal by a snapshot of everything and a new journal, while nothing changes. The old journal may
-    /// have failed; it is no longer needed.
+    /// Replaces a journal by a snapshot of everything and a new journal. Nothing may change meanwhile. The old journal
+    /// may have failed; it is no longer needed.
     ///
-    /// - Parameter next: the next complete record of the snapshot; nil: there are no more.
+    /// - Parameter next: returns the next complete record of the snapshot; nil if there are no more.
     package func renew(_ journal: JournalFile, _ number: Int, _ next: () -> [UInt8]?) throws(JournalError) -> Renewed {
         let byteCount = try writeSnapshot(number, next)
         let renewed: Renewed
         do throws(JournalError) {
             renewed = Renewed(journal: try makeJournal(number), snapshotBytes: byteCount)
         } catch {
-            // A start would not read what was written to it after the snapshot.
+            // The next start would not read what is appended to the old journal after the snapshot.
             journal.fail(error)
             throw error
         }
@@ -185,17 +185,17 @@ package struct JournalFolder: Sendable {
     /// Removes the files that a snapshot of this number replaces.
     package func removeFiles(before generation: Int) {
         for kind in Kind.allCases {
-            // What cannot be listed or removed now is at the next start.
+            // Files that cannot be listed or removed now are removed at the next start.
             for number in (try? numbers(of: kind)) ?? [] where number < generation { unlink(path(kind, number)) }
         }
     }
 }
 
-/// A folder that belongs to this process until the lock is let go of.
+/// Exclusive ownership of a folder by this process, until this object is released.
 package final class FolderLock: Sendable {
     private let descriptor: Int32
 
-    /// - Parameter contents: the folder's content, as named in errors.
+    /// - Parameter contents: what the folder stores, for errors.
     package init(_ directory: String, contents: String) throws(JournalError) {
         let path = directory + "/lock"
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)

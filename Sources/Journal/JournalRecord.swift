@@ -1,5 +1,5 @@
-// The records of journals and snapshots: length and checksum, 4 bytes each, then the content. A record is there as a whole or
-// not at all, so a call whose record was torn by a crash left nothing.
+// The records of journals and snapshots: length and checksum, 4 bytes each, then the content. A record counts only as a
+// whole, so a call whose record was torn by a crash has no effect.
 
 internal import CZlib
 
@@ -7,12 +7,12 @@ internal import CZlib
 package enum JournalRecord {
     /// Bytes before a record's content.
     package static let headBytes = 8
-    /// Content that a record may have. A longer one can only be damage.
+    /// The most bytes of a record's content. A greater length can only be damage.
     package static let longest = 1 << 30
 
     /// Appends a record.
     ///
-    /// - Parameter content: appends what the record holds, at least one byte and at most `longest`.
+    /// - Parameter content: appends the record's content, at least one byte and at most `longest`.
     package static func append(to bytes: inout [UInt8], _ content: (inout [UInt8]) -> Void) {
         let start = bytes.count
         bytes.append(contentsOf: repeatElement(0, count: headBytes))
@@ -29,19 +29,19 @@ package enum JournalRecord {
 
     /// What `read` found.
     package struct Extent: Sendable, Equatable {
-        /// Bytes of the first bytes and the records that were applied; 0 if the file does not start with `magic`.
+        /// Bytes of `magic` and the applied records; 0 if the file does not start with `magic`.
         package var byteCount: Int
-        /// Whether more follows than the remains of one record: a crash does not leave that, so the file was changed, or
-        /// another version wrote it.
+        /// Whether more follows than the remains of one record. A crash does not cause that, so the file was changed,
+        /// or another version wrote it.
         package var isDamaged = false
     }
 
     /// Reads the records of a file, up to the first incomplete one.
     ///
     /// - Parameters:
-    ///   - bytes: the file's, from the start.
-    ///   - magic: its first bytes.
-    ///   - apply: called with a record's content; false if it is invalid.
+    ///   - bytes: the whole file.
+    ///   - magic: the expected first bytes.
+    ///   - apply: called with each record's content; returns false if it is invalid.
     package static func read(
         _ bytes: UnsafeBufferPointer<UInt8>,
         magic: [UInt8],
@@ -61,7 +61,7 @@ package enum JournalRecord {
         return Extent(byteCount: position)
     }
 
-    /// Where the content of the record at `position` is; nil if it has none within the file.
+    /// The range of the content of the record at `position`; nil if the file ends before it does.
     private static func content(_ bytes: UnsafeBufferPointer<UInt8>, at position: Int) -> Range<Int>? {
         let start = position + headBytes
         guard bytes.count > start else { return nil }
@@ -95,7 +95,7 @@ extension [UInt8] {
     }
 }
 
-/// Reads what is within a record; nil where it ends before.
+/// Reads the parts of a record's content. Each function returns nil if the content ends too early.
 package struct RecordReader {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position: Int
@@ -109,8 +109,8 @@ package struct RecordReader {
 
     package var isAtEnd: Bool { position == end }
 
-    // Little-endian integers. One for each type: files have millions, and a generic function is not made for its type in another
-    // module.
+    // Reads little-endian integers. One function per type, because files have millions of integers and a generic
+    // function is not specialised across modules.
     package mutating func integer(_ type: UInt8.Type) -> UInt8? { read() }
     package mutating func integer(_ type: UInt16.Type) -> UInt16? { read() }
     package mutating func integer(_ type: UInt32.Type) -> UInt32? { read() }
@@ -123,7 +123,7 @@ package struct RecordReader {
         return Value(littleEndian: UnsafeRawPointer(base + position).loadUnaligned(as: Value.self))
     }
 
-    /// The bytes of a text; valid only as long as the file's.
+    /// The bytes of a text; valid only as long as the file's bytes.
     package mutating func textBytes() -> UnsafeBufferPointer<UInt8>? {
         guard let count = integer(UInt16.self), end - position >= Int(count) else { return nil }
         defer { position += Int(count) }

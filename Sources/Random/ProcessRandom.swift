@@ -1,8 +1,9 @@
-// Random numbers for ids and samples: different in every process, and no secret.
+// Random numbers for ids and samples: different in every process, but not secret.
 
 private import Synchronization
 
-/// SplitMix64 whose counter all threads advance: a number costs an addition, where the system's generator costs a system call.
+/// SplitMix64 with a counter that all threads advance. A number costs an atomic addition instead of the system call of
+/// the system's generator.
 package enum ProcessRandom {
     private static let counter = Atomic<UInt64>(.random(in: .min ... .max))
 

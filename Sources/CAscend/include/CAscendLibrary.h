@@ -1,4 +1,4 @@
-// The functions of CANN that were found in this process, and how they are found.
+// The CANN functions found in this process, and how they are found.
 
 #ifndef GENREC_CASCEND_LIBRARY_H
 #define GENREC_CASCEND_LIBRARY_H
@@ -52,20 +52,19 @@ typedef struct CAscend_library {
 
 /// Finds CANN and fills `library`.
 ///
-/// The runtime is the first of libacl_rt.so and libascendcl.so that has aclInit (functions that the first lacks are
-/// taken from the second); operands are libnnopbase.so's; operators are looked up, in this order, in every
-/// `<p>/op_api/lib/libcust_opapi.so` with <p> from ASCEND_CUSTOM_OPP_PATH, in those of the vendors that
-/// `load_priority=` names in `$ASCEND_OPP_PATH/vendors/config.ini`, in libopapi_{math,nn,transformer}.so and in
-/// libopapi.so. CANN's own libraries are asked for by name, then in `$ASCEND_HOME_PATH/lib64`, then in
-/// `$ASCEND_TOOLKIT_HOME/lib64`. This is the order of torch_npu (op-plugin, op_api_common.cpp). Libraries stay loaded
-/// forever: CANN starts its own threads.
+/// Runtime functions are looked up in libacl_rt.so, then in libascendcl.so; functions for operands in libnnopbase.so.
+/// Operators are looked up, in this order, in every `<p>/op_api/lib/libcust_opapi.so` with <p> from
+/// ASCEND_CUSTOM_OPP_PATH, in those of the vendors that `load_priority=` names in
+/// `$ASCEND_OPP_PATH/vendors/config.ini`, in libopapi_{math,nn,transformer}.so and in libopapi.so. CANN's own libraries
+/// are searched by name, then in `$ASCEND_HOME_PATH/lib64`, then in `$ASCEND_TOOLKIT_HOME/lib64`. This is the order of
+/// torch_npu (op-plugin, op_api_common.cpp). Libraries are never unloaded, because CANN starts its own threads.
 ///
 /// Two threads must not call it at the same time.
 ///
 /// - Parameters:
-///   - message: receives one sentence when something required is missing: what, where it was searched, what to do.
+///   - message: receives one sentence if something required is missing: what, where it was searched, what to do.
 ///   - length: bytes of `message`, at least 1.
-/// - Returns: true when every required function was found.
+/// - Returns: true if every required function was found.
 bool CAscend_load(CAscend_library *library, char *message, size_t length);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-// Status codes of ACL and aclnn with their names: 1xxxxx the caller or the environment, 2xxxxx resources, 5xxxxx the
-// device or the runtime; 161xxx, 361xxx and 561xxx are operators'.
+// Status codes of ACL and aclnn with their names. 1xxxxx: the caller or the environment; 2xxxxx: resources; 5xxxxx: the
+// device or the runtime; 161xxx, 361xxx and 561xxx: operators.
 
 #ifndef GENREC_CASCEND_STATUS_H
 #define GENREC_CASCEND_STATUS_H
@@ -16,7 +16,7 @@ typedef enum CAscend_status : int32_t {
 #undef CASCEND_STATUS
 } CAscend_status;
 
-/// The name of a status, such as "ACL_ERROR_RT_AICORE_EXCEPTION"; NULL for a value that has none here.
+/// The name of a status, such as "ACL_ERROR_RT_AICORE_EXCEPTION"; NULL for a value not listed here.
 const char *CAscend_statusName(int32_t status);
 
 #ifdef __cplusplus

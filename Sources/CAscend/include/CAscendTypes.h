@@ -1,5 +1,5 @@
 // Handles, enumerations and structures of ACL (runtime) and aclnn (operators). Enumerations are 4 bytes wide and have
-// a fixed underlying type here, so that a value this header does not name can still be carried.
+// a fixed underlying type here, so that they can hold values that this header does not name.
 
 #ifndef GENREC_CASCEND_TYPES_H
 #define GENREC_CASCEND_TYPES_H
@@ -26,7 +26,7 @@ typedef struct aclTensor aclTensor;
 typedef struct aclScalar aclScalar;
 typedef struct aclIntArray aclIntArray;
 typedef struct aclTensorList aclTensorList;
-/// The plan of one operator call: made by phase 1, used up by phase 2.
+/// The plan of one operator call: made by phase 1, consumed by phase 2.
 typedef struct aclOpExecutor aclOpExecutor;
 
 /// Element types that this project uses.
@@ -44,7 +44,7 @@ typedef enum aclDataType : int32_t {
 /// Layouts that this project uses.
 typedef enum aclFormat : int32_t {
     ACL_FORMAT_ND = 2,
-    /// 16 × 16 blocks, columns of blocks outermost: what the matrix unit reads.
+    /// 16 × 16 blocks, columns of blocks outermost, as the matrix unit reads them.
     ACL_FORMAT_FRACTAL_NZ = 29,
 } aclFormat;
 
@@ -63,15 +63,15 @@ typedef enum aclrtMemMallocPolicy : int32_t {
 
 typedef enum aclrtMemAttr : int32_t {
     ACL_DDR_MEM = 0,
-    /// Parts without HBM answer with DDR's numbers.
+    /// Chips without HBM report DDR's numbers.
     ACL_HBM_MEM = 1,
 } aclrtMemAttr;
 
 /// Flags of aclrtCreateStreamWithConfig.
 typedef enum CAscend_streamFlag : uint32_t {
-    /// Launch resources are taken when the stream is made.
+    /// Allocates launch resources when the stream is made.
     ACL_STREAM_FAST_LAUNCH = 1,
-    /// Waiting for the stream spins.
+    /// Spins while waiting for the stream.
     ACL_STREAM_FAST_SYNC = 2,
 } CAscend_streamFlag;
 
@@ -81,7 +81,7 @@ typedef enum CAscend_eventFlag : uint32_t {
     ACL_EVENT_TIME_LINE = 8,
 } CAscend_eventFlag;
 
-/// What else may be called while a stream is captured: what could not be ordered with it is refused, on all threads, on the
+/// Where CANN refuses calls that could not be ordered with a stream while it is captured: on all threads, on the
 /// capturing one, or nowhere.
 typedef enum aclmdlRICaptureMode : int32_t {
     ACL_MODEL_RI_CAPTURE_MODE_GLOBAL = 0,
@@ -113,9 +113,9 @@ typedef struct aclCANNPackageVersion {
 
 /// How matrix products may treat their operands' types: the last argument of aclnnMm and aclnnBatchMatMul.
 typedef enum CAscend_cubeMathType : int8_t {
-    /// As the operands are. On 310P and 910 not for float32.
+    /// Keeps the operands' types. Not for float32 on 310P and 910.
     KEEP_DTYPE = 0,
-    /// float32 may be taken as HF32 (910B and later) or float16 (310P, 910).
+    /// May convert float32 to HF32 (910B and later) or float16 (310P, 910).
     ALLOW_FP32_DOWN_PRECISION = 1,
 } CAscend_cubeMathType;
 

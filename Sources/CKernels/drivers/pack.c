@@ -1,5 +1,5 @@
-// Lays matrices out for the micro-kernels: in column panels of float32, or with adjacent elements in k combined, as
-// pairs of bfloat16 or quads of int8.
+// Packs matrices for the micro-kernels: in column panels of float32, or with elements adjacent in k combined into pairs
+// of bfloat16 or quads of int8.
 
 #include "CKernels.h"
 
@@ -74,7 +74,8 @@ static float element(const gk_packing *job, size_t base, size_t k) {
     return widened(job->source_dtype, job->source, base + k * job->row_step);
 }
 
-/// The place of element k of a column among the bytes of its panel of `width` columns, in elements of a word's `share`.
+/// The index of element k of a column within its panel of `width` columns, relative to the column's first element.
+/// `share` elements make a word.
 static size_t place(size_t k, size_t width, size_t share) { return k / share * width * share + k % share; }
 
 /// Quantises a column to int8 with its own scale, as gk_s8_quantize_fn does for a row.
@@ -86,7 +87,7 @@ static void quantize_column(const gk_packing *job, size_t base, size_t width, in
     *scale = is_zero ? 0 : most / 127;
     *sum = 0;
     for (size_t k = 0; k < job->depth; k++) {
-        // A weight that is infinite or NaN has no integer. The scale of the column becomes NaN instead.
+        // An infinite or NaN weight has no integer, so the scale of the column becomes NaN.
         const double x = nearbyint((double)element(job, base, k) * factor);
         if (!(fabs(x) <= 127)) *scale = NAN;
         const int8_t integer = fabs(x) <= 127 ? (int8_t)x : 0;

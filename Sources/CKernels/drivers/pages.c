@@ -1,5 +1,6 @@
-// Copies keys and values into pages: those of a cache, where a task fills one page, and those from which bfloat16 attention
-// reads the batch's own rows. Keys are transposed, so that the rows of a page are the lanes of a vector.
+// Copies keys and values into pages: into a cache's pages, where a task fills one page, and into the pages from which
+// bfloat16 attention reads the batch's own rows. Keys are transposed, so that the rows of a page are the lanes of a
+// vector.
 
 #include "CKernels.h"
 
@@ -11,7 +12,7 @@ size_t gk_page_words(size_t query_columns, size_t value_columns) {
     return gk_page_rows * ((query_columns + 1) / 2) + gk_page_rows / 2 * value_columns;
 }
 
-/// The place of element c of a page's key row among its halves, and of column c of its value row.
+/// The index, among a page's 16-bit halves, of column c of a key row and of a value row.
 static size_t key_half(size_t row, size_t c) { return 2 * (gk_page_rows * (c / 2) + row) + c % 2; }
 static size_t value_half(size_t row, size_t c, size_t columns) { return 2 * (columns * (row / 2) + c) + row % 2; }
 
@@ -27,8 +28,8 @@ static void insert_rows(
     }
 }
 
-/// Clears the rows of a page of one head from row `first` on. Old content must not reach a product: even a weight of 0
-/// does not cancel infinity.
+/// Clears the rows of a page of one head from row `first` on. Old content must not reach a product, because even a
+/// weight of 0 does not cancel infinity.
 void gk_clear_page_rows(size_t first, size_t key_columns, size_t value_columns, uint32_t *page) {
     uint16_t *keys = (uint16_t *)page, *values = keys + 2 * gk_page_rows * ((key_columns + 1) / 2);
     for (size_t r = first; r < gk_page_rows; r++) {
@@ -60,7 +61,7 @@ void gk_own_pages_run(const void *opaque, size_t index, size_t worker) {
         else end = middle;
     }
     const gk_attention_sequence *sequence = &job->sequences[b];
-    // The page's rows, counted from the first row of the sequence; the first few can be cached ones.
+    // The page's rows, counted from the first row of the sequence. The first few may be cached rows.
     const size_t number = sequence->cached / gk_page_rows + (index - sequence->own_page);
     const size_t first = number * gk_page_rows, keys = sequence->cached + sequence->rows;
     const size_t skipped = sequence->cached > first ? sequence->cached - first : 0;
@@ -87,7 +88,7 @@ void gk_own_pages_run(const void *opaque, size_t index, size_t worker) {
     }
 }
 
-/// A part of one page of bfloat16.
+/// Copies one part to a page of bfloat16.
 static void copy_as_bfloat16(const gk_page_copies *job, const gk_page_copy *part, size_t worker) {
     const size_t words = gk_page_words(job->key_columns, job->value_columns);
     uint32_t *page = (uint32_t *)(job->pages + (size_t)part->page * job->page_floats);

@@ -1,5 +1,5 @@
-// Measures the processor's peak: in float32 by chains of multiply-adds in registers, in other types by the product's
-// own micro-kernel on operands in the first-level cache. A plain read measures the memory's peak.
+// Measures the processor's peak: in float32 with chains of multiply-adds in registers, in other types with the
+// product's own micro-kernel on operands in the first-level cache. A plain read measures the memory's peak.
 
 #include "CKernels.h"
 
@@ -15,7 +15,7 @@ size_t gk_probe_count(const gk_probes *job) {
     }
 }
 
-/// Products of zeros: the time does not depend on the operands.
+/// Multiplies zeros, because the time does not depend on the operands.
 static float multiply(const gk_probes *job) {
     static const uint32_t a[most_rows * depth * most_words] __attribute__((aligned(64)));
     static const uint32_t b[most_columns * depth] __attribute__((aligned(64)));

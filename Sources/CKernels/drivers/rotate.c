@@ -1,4 +1,4 @@
-// Rotary positions: computes the cosines and sines of all angles once, and rotates rows by them.
+// Rotary positions: computes the cosines and sines of angles, and rotates rows by them.
 
 #include "CKernels.h"
 

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/// The largest number of queries for which a block is scored at a time: the rows of the largest tile.
+/// The most queries for which a block is scored at a time: the rows of the largest tile.
 enum { group = 6 };
 
 size_t gk_scan_tasks(const gk_scan *job) {
@@ -77,7 +77,7 @@ static uint64_t allowed_rows(const gk_scan *job, const gk_scan_query *want, size
     return bits;
 }
 
-/// First entry of an ascending list that is not below `row`.
+/// The index of the first entry of an ascending list that is not below `row`.
 static size_t lower_bound(const int32_t *list, size_t count, int64_t row) {
     size_t low = 0;
     while (count > 0) {
@@ -118,8 +118,8 @@ static void score_block(const gk_scan *job, size_t block, size_t first_query, si
     }
 }
 
-/// Copies a row into lane `i` of a panel of gk_scored_rows; zeros for row −1. Named rows are scattered over their
-/// panels. Their products are the same here, because a kernel treats every column alike.
+/// Copies a row, or zeros for row −1, into lane `i` of a panel of gk_scored_rows. Named rows come from different
+/// panels; their products are the same here, because a kernel treats every column alike.
 static void gather_row(
     const gk_items *items, int64_t row, size_t width, size_t depth, size_t i, uint32_t *panel) {
     if (row < 0) {
@@ -131,7 +131,7 @@ static void gather_row(
     for (size_t k = 0; k < depth; k++) panel[k * gk_scored_rows + i] = source[k * width];
 }
 
-/// Scores the rows of a block in `bits` against one query; if there are many, all rows of the block.
+/// Scores the rows of a block in `bits` against one query; if there are many, scores all rows of the block.
 static void score_rows(const gk_scan *job, size_t block, size_t query, uint64_t bits, uint32_t *panel, float *scores) {
     if (__builtin_popcountll(bits) > gk_scored_rows) return score_block(job, block, query, 1, scores);
     const size_t depth = gk_packed_depth(job->dtype, job->depth), width = job->kernels->gemm_columns;

@@ -1,14 +1,14 @@
 // The quantised copy of a catalogue, and the bounds on scores derived from it.
 //
-// Row x with largest magnitude m has scale s = m/127 and integers n with x = s(1 + δ)(n + e), |e| ≤ ½ + 2^-17 a column: δ is
-// the rounding of s and its inverse, and 2^-17 that of the quantisation. Query q is t·h + u·l + ρ, with integers h and l of at
-// most 127. With A = t Σ h·n + u Σ l·n the score is
+// A row x with largest magnitude m has scale s = m/127 and integers n with x = s(1 + δ)(n + e) and |e| ≤ ½ + 2^-17 per
+// column, where δ is the rounding error of s and its inverse, and 2^-17 that of the quantisation. A query q is
+// t·h + u·l + ρ, with integers h and l of at most 127. With A = t Σ h·n + u Σ l·n, the score is
 //
 //     Σ q·x = s(1 + δ)(A + Σ ρ·n + Σ q·e),  |Σ ρ·n| ≤ 127 ‖ρ‖₁,  |Σ q·e| ≤ (½ + 2^-17) ‖q‖₁,  |δ| ≤ 2^-23.
 //
-// The kernel's float32 sum, in any order, differs from Σ q·x by at most (D + 2) 2^-24 Σ |q·x|, which is no more than
-// (D + 2) 2^-24 · 128 s ‖q‖₁, and by D · 2^-149 if products are subnormal. The bound is computed in float32 too: the parts of
-// A are at most 127 (‖q‖₁ + D t), and δ and eight roundings of them make 10 · 2^-24 of that. All of this is
+// The kernel's float32 sum, in any order, differs from Σ q·x by at most (D + 2) 2^-24 Σ |q·x|, which is at most (D + 2)
+// 2^-24 · 128 s ‖q‖₁, and by D · 2^-149 more if products are subnormal. The bound is computed in float32 too: the parts
+// of A are at most 127 (‖q‖₁ + D t), and δ and eight roundings add at most 10 · 2^-24 of that. All of this is
 // proportional to s except the subnormal part, which GK_BOUND_LEAST covers.
 
 #include "CKernels.h"
@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-/// The largest magnitude of a row, by the order of its bits; greater than any float's if the row contains NaN.
+/// The largest magnitude in a row, compared by bits, so that NaN counts as the largest.
 static float magnitude(size_t count, const float *x) {
     int32_t most = 0;
     for (size_t k = 0; k < count; k++) {
@@ -39,9 +39,9 @@ float gk_copy_block(
     for (size_t row = 0; row < gk_block_rows; row++) {
         const float *from = x + row * depth, most = row < rows ? magnitude(depth, from) : 0;
         const size_t place = block * gk_block_rows + row;
-        // NaN is kept.
+        // Once NaN, `largest` stays NaN.
         if (!isnan(largest) && !(most <= largest)) largest = most;
-        // Rows this small become zeros, as long as |x| ≤ s/2 holds.
+        // Rows this small become zeros. The scale is chosen such that |x| ≤ s/2.
         if (!(most >= GK_S8_LEAST)) {
             copy->scales[place] = 2 * GK_S8_LEAST;
             copy->init[place] = 0;
@@ -52,7 +52,7 @@ float gk_copy_block(
         int8_t *to = bytes + 4 * quads * row;
         int32_t sum = 0;
         for (size_t k = 0; k < depth; k++) {
-            // Rounds to the nearest integer, which is then in the sum's low bits.
+            // Rounds to the nearest integer, which ends up in the low bits.
             const float shifted = from[k] * factor + 0x1.8p23f;
             int32_t integer;
             memcpy(&integer, &shifted, sizeof integer);
@@ -76,7 +76,7 @@ static float split(size_t depth, const double *x, float *integers, double *rest)
     for (size_t k = 0; k < depth; k++) most = fmax(most, fabs(x[k]));
     const float step = (float)(most / 127);
     for (size_t k = 0; k < depth; k++) {
-        // The step is rounded, so that the quotient can be a little more than 127.
+        // The step is rounded, so the quotient can be slightly above 127.
         integers[k] = step > 0 ? (float)fmin(fmax(nearbyint(x[k] / step), -127), 127) : 0;
         rest[k] = x[k] - (double)step * integers[k];
     }
@@ -91,9 +91,9 @@ int gk_bound_query(
         numbers[k] = query[k];
         sum += fabs(numbers[k]);
     }
-    // Nothing overflows below. False for NaN.
+    // Ensures that nothing below overflows. The comparison is false for NaN.
     if (!(sum * fmaxf(largest, 1) < 0x1p100)) return 0;
-    // The row of integers has the scale 1 when it is quantised: its largest magnitude is 127, or it is zeros.
+    // `s8_quantize` gives the rows of integers the scale 1, because their largest magnitude is 127, or they are zeros.
     const float high = split(depth, numbers, floats, numbers), low = split(depth, numbers, floats + depth, numbers);
     for (size_t k = 0; k < depth; k++) loss += fabs(numbers[k]);
     float scales[2];

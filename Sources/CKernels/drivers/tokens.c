@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/// The greatest of some scores; skips NaN.
+/// The greatest score; NaN is ignored.
 static float greatest(const float *x, size_t count) {
     float lanes[gk_lanes];
     for (size_t l = 0; l < gk_lanes; l++) lanes[l] = -INFINITY;

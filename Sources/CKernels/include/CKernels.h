@@ -6,10 +6,10 @@
 // Strides count elements, not bytes. A "vector" is 16 floats on every instruction set.
 //
 // Every element of a product is one chain of additions in increasing k, whatever the tile, the row's place in the batch
-// or the number of threads: a row gives the same bits alone and in a batch.
+// or the number of threads, so a row gives the same bits alone and in a batch.
 //
 // bfloat16 and int8 operands are stored in words of 32 bits: a pair of bfloat16, or a quad of int8, adjacent in k. The
-// last word is filled up with zeros.
+// last word is padded with zeros.
 
 #include "CKernelsLevels.h"
 

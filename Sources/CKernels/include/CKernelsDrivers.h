@@ -21,7 +21,7 @@ void gk_widen(gk_dtype dtype, const void *source, size_t count, float *output);
 /// whole vectors, then 8 or 4 columns for the rest (16 if it is more than 8).
 size_t gk_panel_width(size_t column, size_t columns, size_t full);
 
-/// Columns after packing: `columns` plus the zeros that fill the last panel.
+/// Columns after packing: `columns` plus the zeros that pad the last panel.
 size_t gk_packed_columns(size_t columns, size_t full);
 
 /// Words of a packed column of K inputs: K, ⌈K / 2⌉ or ⌈K / 4⌉.
@@ -30,7 +30,8 @@ size_t gk_packed_depth(gk_dtype packed, size_t depth);
 /// Packs `count` columns of a K × N matrix, from `first_source` on, as columns `first` ... of a packed matrix with
 /// `columns` columns in total: panel after panel, each gk_packed_depth × width words of the packed dtype (float32,
 /// bfloat16 rounded to nearest with ties to even, or int8). Element (k, n) of the source is
-/// `source[k · row_step + n · column_step]`. The packed matrix has gk_packed_depth · gk_packed_columns words, zeroed before.
+/// `source[k · row_step + n · column_step]`. The packed matrix has gk_packed_depth · gk_packed_columns words, which the
+/// caller must have zeroed.
 ///
 /// int8: column n is `scales[n]` times integers from -127 to 127, whose sum is `sums[n]`; both arrays are indexed from
 /// column `first` of the packed matrix, and unused for other dtypes.
@@ -60,7 +61,7 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_input {
     gk_input_swiglu = 4,
 } gk_input;
 
-/// `output = activation(input · W + bias) + residual`, cut into row_blocks × column_blocks tasks.
+/// `output = activation(input · W + bias) + residual`, divided into row_blocks × column_blocks tasks.
 typedef struct gk_linear {
     const gk_kernels *kernels;
     gk_input input;
@@ -126,7 +127,7 @@ typedef struct gk_embedding {
 
 void gk_embedding_run(const void *job, size_t index, size_t worker);
 
-/// Smallest and largest of `count` ids; 0 and -1 if there are none.
+/// The smallest and the largest of `count` ids; 0 and -1 if there are none.
 void gk_id_range(const int32_t *ids, size_t count, int32_t *least, int32_t *most);
 
 // MARK: Rotation
@@ -242,7 +243,7 @@ void gk_attention_run(const void *job, size_t index, size_t worker);
 /// Rows for one page.
 typedef struct gk_page_copy {
     int32_t page;
-    /// The place of the first row in the page, the number of rows (1 ... gk_page_rows), and the first row's number in
+    /// The offset of the first row in the page, the number of rows (1 ... gk_page_rows), and the first row's number in
     /// the batch.
     uint32_t first, count, row;
 } gk_page_copy;
@@ -365,10 +366,9 @@ typedef struct gk_scan {
     /// A bound for each query, and two rows of its integers. NULL: the copy is not read.
     const gk_bound *bounds;
     const uint32_t *integers; size_t integer_stride;
-    /// The number of blocks to scan, including those of pages.
+    /// The number of blocks to scan, including blocks in pages.
     size_t blocks;
-    /// One bit per row of the blocks that are not in pages. Rows in pages are all eligible for queries with `allowed`,
-    /// and never for others.
+    /// One bit per row of the blocks that are not in pages. Rows in pages are eligible only for queries with `allowed`.
     const uint64_t *eligible;
     size_t task_blocks;
     /// (workers, found_stride): the selections of each worker, one heap per query.
@@ -438,7 +438,7 @@ typedef struct gk_beam_group {
 /// Softmax attention of beams: every row attends to its request's whole prompt, its ancestors, and itself.
 typedef struct gk_beams {
     const gk_kernels *kernels;
-    /// The stride between pages in floats.
+    /// float32 or bfloat16: the type of the pages.
     gk_dtype dtype;
     const gk_beam_group *groups; size_t count;
     const float *query; size_t query_stride;
@@ -446,7 +446,7 @@ typedef struct gk_beams {
     const float *value; size_t value_stride;
     float *output; size_t output_stride;
     const float *pool; size_t page_floats, head_floats;
-    /// `sharing` query heads read one key head; columns of a head.
+    /// The number of query heads, how many of them share a key head, and the columns of a head.
     size_t heads, sharing, columns;
     float scale;
     float *scratch; size_t scratch_stride;

@@ -36,7 +36,7 @@ enum {
     gk_page_rows = 16,
     /// The number of keys whose scores are kept between the two halves of attention.
     gk_key_block = 128,
-    /// Most query rows of an attention tile whose lanes are keys.
+    /// The most query rows of an attention tile whose lanes are keys.
     gk_few_rows = 15,
     /// Entries of a padded time bias: more than the buckets that a 64-bit time can reach (0 ... 145).
     gk_time_entries = 160,
@@ -56,8 +56,8 @@ typedef enum __attribute__((enum_extensibility(closed))) gk_activation {
     gk_activation_relu = 2,
     /// 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))). Error at most 6 ULP, or 2^-25 where that is more.
     gk_activation_gelu_tanh = 3,
-    /// SiLU with a relative error of 2^-11, or an absolute one of 2^-110 where that is more: for products with bfloat16's
-    /// precision or less.
+    /// SiLU with a relative error of 2^-11, or an absolute error of 2^-110 where that is more, for products with
+    /// bfloat16's precision or less.
     gk_activation_silu_bf16 = 4,
 } gk_activation;
 
@@ -78,7 +78,7 @@ typedef struct gk_normalization {
     const float *scale, *shift;
 } gk_normalization;
 
-/// The dimensions of a head of width d that make pair j of a rotation.
+/// The dimensions that form pair j of a rotation in a head of width d.
 typedef enum __attribute__((enum_extensibility(closed))) gk_pairing {
     /// j and j + d/2
     gk_pairing_halves = 0,
@@ -93,7 +93,7 @@ typedef void gk_gemm_fn(
     float *c, size_t c_stride);
 
 /// Rounds rows to bfloat16, to nearest with ties to even, in the form that `bf16_gemm` reads: bf16_words words per
-/// pair. Rows are filled up with zeros to a multiple of 16 columns.
+/// pair. Rows are padded with zeros to a multiple of 16 columns.
 typedef void gk_bf16_round_fn(
     size_t rows, size_t columns, const float *x, size_t x_stride, void *words, size_t word_stride);
 
@@ -109,7 +109,7 @@ typedef void gk_bf16_gemm_fn(
 typedef void gk_widen_panel_fn(size_t width, size_t depth, const uint32_t *panel, float *output);
 
 /// Quantises each row to integers from -127 to 127 with its own scale, `x = scale · integer`, to nearest with ties to
-/// even, in the form that `s8_gemm` reads: s8_words words per quad. Rows are filled up to a multiple of 16 columns. A
+/// even, in the form that `s8_gemm` reads: s8_words words per quad. Rows are padded to a multiple of 16 columns. A
 /// row whose magnitude is below GK_S8_LEAST becomes zeros; the scale of a row with NaN or infinity is NaN.
 typedef void gk_s8_quantize_fn(
     size_t rows, size_t columns, const float *x, size_t x_stride, uint32_t *words, size_t word_stride, float *scales);
@@ -171,8 +171,8 @@ typedef void gk_time_buckets_fn(
     const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets);
 
 /// `bias[j][lane] = time[buckets[j][lane]] + position[lane - j]`, (keys, 16). `position` points at the entry of the
-/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it are readable. With `time` NULL the bias
-/// is only the position's part, and `buckets` is not read.
+/// tile's first query row and key 0; entries from -(keys - 1) to 15 around it are readable. If `time` is NULL, the bias
+/// has only the positional part, and `buckets` is not read.
 typedef void gk_bias_tile_fn(
     size_t keys, const uint8_t *buckets, const float *time, const float *position, float *bias);
 
@@ -199,7 +199,8 @@ typedef struct gk_attention_tile {
     float *output; size_t output_stride;
     /// NULL for no bias. (first + rows, 16) for a tile, (keys / 16 rounded up, rows, 16) for few rows.
     const float *bias;
-    /// The number of query rows, 1 ... 16, or 1 ... gk_few_rows for few rows, and the place of the first in its sequence.
+    /// The number of query rows, 1 ... 16, or 1 ... gk_few_rows for few rows, and the position of the first in its
+    /// sequence.
     size_t rows, first;
     size_t query_columns, value_columns;
     float scale;
@@ -213,11 +214,12 @@ typedef struct gk_attention_tile {
 /// beyond the last.
 typedef void gk_hstu_tile_fn(const gk_attention_tile *tile);
 
-/// `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + bias[j][i]) + (j = 0 ? first_weight : 0)) · v_j`. Lanes are query rows.
-/// Reads the bias of up to 15 keys beyond the last.
+/// `y_i = Σ_{j ≤ i} softmax_j(scale · (q_i · k_j + bias[j][i]) + (j = 0 ? first_weight : 0)) · v_j`. Lanes are query
+/// rows. Reads the bias of up to 15 keys beyond the last.
 typedef void gk_softmax_tile_fn(const gk_attention_tile *tile);
 
-/// The same bits for few rows. Lanes are keys, then columns of values, so that a single row fills them.
+/// As the tile kernels, with the same bits, for few rows. Lanes are keys, then value columns, so that one row fills
+/// them.
 typedef void gk_hstu_few_fn(const gk_attention_tile *tile);
 typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 
@@ -227,7 +229,7 @@ typedef void gk_softmax_few_fn(const gk_attention_tile *tile);
 typedef void gk_bf16_page_fn(
     size_t rows, const float *key, size_t key_stride, size_t key_columns, const float *value, size_t value_stride,
     size_t value_columns, float *scratch, uint32_t *page);
-/// The attention kernels for tiles whose pool and own pages consist of such words.
+/// The attention kernels for tiles whose pool and own pages are in this form.
 typedef gk_hstu_tile_fn gk_bf16_hstu_tile_fn;
 typedef gk_softmax_tile_fn gk_bf16_softmax_tile_fn;
 typedef gk_hstu_few_fn gk_bf16_hstu_few_fn;
@@ -236,15 +238,15 @@ typedef gk_softmax_few_fn gk_bf16_softmax_few_fn;
 /// Bit i of the result: scores[i] ≥ floor. False for NaN on either side. 64 scores.
 typedef uint64_t gk_scores_at_least_fn(const float *scores, float floor);
 
-/// A bound on a query's score against a row with integers n and scale s: the score is at most
-/// s · (high · Σ h·n + low · Σ l·n + margin) + GK_BOUND_LEAST, where h and l are the query's integers. gk_bound_query makes it.
+/// A bound, from gk_bound_query, on a query's score against a row with integers n and scale s: the score is at most
+/// s · (high · Σ h·n + low · Σ l·n + margin) + GK_BOUND_LEAST, where h and l are the query's integers.
 typedef struct gk_bound {
     float high, low, margin;
 } gk_bound;
 #define GK_BOUND_LEAST 0x1p-120f
 
-/// Bit i of the result: whether the score of row i can be ≥ floor, given the integer products of `gk_bound` and the rows'
-/// scales. False for a NaN. 64 rows.
+/// Bit i of the result: whether the score of row i can be ≥ floor, given the integer products of `gk_bound` and the
+/// rows' scales. False for NaN. 64 rows.
 typedef uint64_t gk_bounds_at_least_fn(
     const int32_t *high, const int32_t *low, const float *scales, const gk_bound *bound, float floor);
 
@@ -257,7 +259,7 @@ typedef struct gk_kernels {
     gk_isa isa;
     /// The largest number of rows per `gemm` call, and the width of a full panel: a divisor of 64 and a multiple of 16.
     size_t gemm_rows, gemm_columns;
-    /// The words of A for a pair of bfloat16 and for a quad of int8, and the number added to a quantised integer of A.
+    /// The words of A per pair of bfloat16 and per quad of int8, and the offset added to each quantised integer of A.
     size_t bf16_words, s8_words;
     int32_t s8_zero;
     gk_gemm_fn *gemm;
@@ -286,8 +288,8 @@ typedef struct gk_kernels {
     gk_s8_quantize_fn *s8_quantize;
     gk_s8_gemm_fn *s8_gemm;
     gk_s8_epilogue_fn *s8_epilogue;
-    // Attention in bfloat16. NULL if the level does not multiply bfloat16; attention is then float32, whatever the type
-    // of products.
+    // Attention in bfloat16. NULL if the level does not multiply bfloat16; attention is then float32, whatever the
+    // dtype of projections.
     gk_bf16_page_fn *bf16_page;
     gk_hstu_tile_fn *bf16_hstu_tile;
     gk_softmax_tile_fn *bf16_softmax_tile;
@@ -304,7 +306,7 @@ typedef struct gk_kernel_entry {
     gk_isa isa;
 } gk_kernel_entry;
 
-/// Every line of the lists, of all architectures.
+/// All lines of the kernel lists, for all architectures.
 const gk_kernel_entry *gk_kernel_entries(size_t *count);
 
 #endif

@@ -76,7 +76,7 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
     return x;
 }
 
-/// x · sigmoid(x) to bfloat16's precision: error at most 2^-11 of it, or 2^-110 where that is more.
+/// x · sigmoid(x) in bfloat16's precision: relative error at most 2^-11, or absolute 2^-110 where that is more.
 GK_INLINE gk_f16 gk_silu_bf16(gk_f16 x) {
     const gk_f16 numerator = gk_raised(x), divisor = gk_exp_of_minus_bf16(numerator) + gk_splat(1.0f);
     gk_f16 y;

@@ -27,7 +27,7 @@
 #include "../portable/f32_scan.h"
 #include "../portable/f32_probe.h"
 
-// A panel's vectors are read two at a time: each becomes two of float32.
+// A panel's vectors are read two at a time, because each becomes two of float32.
 #define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x64
 #define GK_BF16_TILE_VECTORS 2
 #include "../portable/bf16_widened.h"

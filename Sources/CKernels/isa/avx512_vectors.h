@@ -1,5 +1,5 @@
-// The parts of the kernel bodies that clang's vector extensions cannot express, in AVX-512, for every level that has
-// it. Included within the level's target pragma.
+// The parts of the kernel bodies that clang's vector extensions cannot express, for every level with AVX-512. Included
+// within the level's target pragma.
 
 #ifndef GENREC_KERNEL_AVX512_VECTORS_H
 #define GENREC_KERNEL_AVX512_VECTORS_H
@@ -76,10 +76,10 @@ GK_INLINE gk_f16 gk_look_up_time(const gk_time_table *table, const uint8_t *buck
     return (gk_f16)_mm512_mask_blend_ps(bit7, _mm512_mask_blend_ps(bit6, low, high), e);
 }
 
-/// x · sigmoid(x) to bfloat16's precision: error at most 2^-11 of it, or 2^-110 where that is more.
+/// x · sigmoid(x) in bfloat16's precision: relative error at most 2^-11, or absolute 2^-110 where that is more.
 GK_INLINE gk_f16 gk_silu_bf16(gk_f16 x) {
-    // e^-x = 2^floor(y) · 2^f with f in 0 ..< 1, 2^f by its minimax cubic (relative error 2^-13.7). `scalef` ends at 0 and
-    // infinity by itself, and the reciprocal of infinity is 0.
+    // e^-x = 2^floor(y) · 2^f with f in 0 ..< 1, where 2^f is its minimax cubic (relative error 2^-13.7). `scalef`
+    // saturates at 0 and infinity, and the reciprocal of infinity is 0.
     const __m512 y = _mm512_mul_ps((__m512)x, _mm512_set1_ps(-0x1.715476p+0f));
     const gk_f16 f = (gk_f16)_mm512_reduce_ps(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     gk_f16 p = gk_fma(f, gk_splat(0x1.3f96a4p-4f), gk_splat(0x1.cefc4cp-3f));

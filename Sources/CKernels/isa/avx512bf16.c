@@ -28,7 +28,8 @@ GK_INLINE gk_f16 gk_dot_pairs_16(gk_f16 sum, gk_u16 a, gk_u16 b) {
     return (gk_f16)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 }
 
-/// Rounds to bfloat16, to nearest with ties to even, and stores 16 halves. NaN stays NaN; magnitudes below 2^-126 become 0.
+/// Rounds to bfloat16, to nearest with ties to even, and stores 16 halves. NaN stays NaN; magnitudes below 2^-126
+/// become 0.
 GK_INLINE void gk_store_bf16(uint16_t *p, gk_f16 x) {
     _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)x));
 }
@@ -36,7 +37,7 @@ GK_INLINE void gk_store_bf16(uint16_t *p, gk_f16 x) {
 #define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x64
 #include "../portable/bf16_pairs.h"
 
-/// The two rounded to bfloat16, lane by lane: `low` in the lower halves.
+/// Rounds both to bfloat16, lane by lane, with `low` in the lower halves.
 GK_INLINE gk_u16 gk_pair_bf16(gk_f16 low, gk_f16 high) {
     const __m512i interleave = _mm512_set_epi16(
         31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1,

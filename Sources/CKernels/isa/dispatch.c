@@ -1,4 +1,4 @@
-// The table of each level, made from the kernel lists, and the list for tests.
+// The kernel table of each level, built from the kernel lists, and the list for tests.
 
 #include "../lists/declarations.h"
 

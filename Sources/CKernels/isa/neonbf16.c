@@ -34,7 +34,7 @@ GK_INLINE gk_f16 gk_dot_pairs_16(gk_f16 sum, gk_u16 a, gk_u16 b) {
     return x;
 }
 
-/// Rounds to bfloat16, to nearest with ties to even, and stores: 16 halves. NaN stays NaN.
+/// Rounds to bfloat16, to nearest with ties to even, and stores 16 halves. NaN stays NaN.
 GK_INLINE void gk_store_bf16(uint16_t *p, gk_f16 x) {
     typedef uint16_t halves __attribute__((ext_vector_type(16), aligned(2)));
     *(halves *)p = __builtin_convertvector(gk_bf16_bits(x), halves);
@@ -43,7 +43,7 @@ GK_INLINE void gk_store_bf16(uint16_t *p, gk_f16 x) {
 #define GK_BF16_GEMM_SYMBOL gk_bf16_gemm_6x16
 #include "../portable/bf16_pairs.h"
 
-/// The two rounded to bfloat16, lane by lane: `low` in the lower halves.
+/// Rounds both to bfloat16, lane by lane, with `low` in the lower halves.
 GK_INLINE gk_u16 gk_pair_bf16(gk_f16 low, gk_f16 high) { return gk_bf16_bits(low) | gk_bf16_bits(high) << 16; }
 
 #define GK_BF16_KEYS 4

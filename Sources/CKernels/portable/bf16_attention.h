@@ -14,20 +14,20 @@ GK_INLINE void gk_store_words(uint32_t *p, gk_u16 x) { *(gk_u16_memory *)p = x; 
 /// Words of a page's keys.
 GK_INLINE size_t gk_key_words(size_t columns) { return gk_page_rows * ((columns + 1) / 2); }
 
-/// The page of keys 16 · p …, at the tile's head: of the pool, or packed for the batch.
+/// The tile's head in page p, which holds the keys from 16 · p on: a page of the pool, or one packed for the batch.
 GK_INLINE const uint32_t *gk_words_of(const gk_attention_tile *tile, size_t p) {
     const size_t pooled = tile->cached / gk_page_rows;
     if (p < pooled) return (const uint32_t *)tile->pool + (size_t)tile->pages[p] * tile->page_floats;
     return tile->own + (p - pooled) * tile->own_words;
 }
 
-/// (rows ≤ 16, columns) → pairs of columns, (columns / 2, 16); lanes without a row are 0. `words` is 16 · columns of scratch,
-/// columns rounded up to whole vectors.
+/// (rows ≤ 16, columns) → pairs of columns, (columns / 2, 16); lanes without a row are 0. `words` is scratch of
+/// 16 · columns, with columns rounded up to whole vectors.
 GK_INLINE void gk_rows_to_pairs(
     const float *x, size_t stride, size_t rows, size_t columns, float *words, uint32_t *output) {
     const size_t row_words = (columns + 15) / 16 * 8;
     GK_KERNEL(gk_bf16_round_1x16)(rows, columns, x, stride, words, row_words);
-    // Words are moved as floats: nothing is computed with them.
+    // Words are moved as floats, without arithmetic.
     gk_rows_to_lanes(words, row_words, rows, (columns + 1) / 2, (float *)output);
 }
 
@@ -82,8 +82,8 @@ GK_INLINE gk_f16 gk_seen_by(gk_f16 x, const gk_attention_tile *tile, size_t key,
     return GK_LANE_NUMBERS >= (gk_i16)((int32_t)key - (int32_t)tile->first) ? x : gk_splat(unseen);
 }
 
-/// q · k + bias of GK_BF16_KEYS keys from key `begin` on: HSTU's weights as pairs, or the scaled scores of softmax. Two
-/// constants tell whether some rows do not attend to some of the keys, and whether this is HSTU.
+/// From q · k + bias of GK_BF16_KEYS keys from key `begin` on, computes HSTU's weights as pairs, or the scaled scores
+/// of softmax. `is_hstu` and `is_masked` (some rows do not attend to some of the keys) are constants.
 GK_INLINE void gk_score_pairs(
     const int is_hstu, const int is_masked, const gk_attention_tile *tile, const uint32_t *query, const uint32_t *key,
     size_t begin, uint32_t *weights, float *scores) {
@@ -117,7 +117,8 @@ GK_INLINE void gk_score_pair_block(
     }
 }
 
-/// Adds `count` weighted values from key `begin` on to `columns` (a constant) columns of the output, from column `first` on.
+/// Adds `count` weighted values from key `begin` on to `columns` (a constant) columns of the output from column
+/// `first`.
 GK_INLINE void gk_add_pairs(
     const size_t columns, const gk_attention_tile *tile, const uint32_t *weights, size_t begin, size_t count,
     size_t first, float *output) {
@@ -172,7 +173,7 @@ void GK_KERNEL(gk_bf16_softmax_16)(const gk_attention_tile *tile) {
         float *scores = part.scores;
         if (begin == 0) gk_store(scores, gk_load(scores) + gk_splat(tile->first_weight));
 
-        // No row attends to the key that fills up the last pair.
+        // No row attends to the key that pads the last pair.
         const gk_f16 now = gk_raise_lanes(scores, count, begin == 0, most, columns, &total, part.output);
         for (size_t j = 0; j < count; j += 2) {
             const gk_f16 low = gk_exp_of_negative(gk_load(scores + 16 * j) - now);

@@ -18,7 +18,7 @@ GK_INLINE gk_few_pairs gk_begin_few_pairs(const gk_attention_tile *tile) {
     const size_t columns = tile->query_columns, whole = columns & ~(size_t)15, rest = columns & 15;
     gk_few_pairs few = {.query = (uint32_t *)tile->scratch, .padded = (tile->value_columns + 15) / 16 * 16};
     few.query_words = (columns + 15) / 16 * 8;
-    // gk_few_rows of them fit into the columns floats that each of the 16 rows of a tile would have.
+    // gk_few_rows rows fit into the floats reserved for the query columns of a tile's 16 rows.
     few.output = tile->scratch + 16 * ((columns + 15) / 16 * 16);
     few.scores = few.output + gk_few_rows * few.padded;
     few.weights = (uint32_t *)(few.scores + gk_few_rows * gk_key_block);
@@ -32,7 +32,8 @@ GK_INLINE gk_few_pairs gk_begin_few_pairs(const gk_attention_tile *tile) {
     return few;
 }
 
-/// q · k + bias of `rows` rows from row `row` on and `pages` pages of keys, both constants, from page `page` on.
+/// q · k + bias of `rows` rows from row `row` on and `pages` pages of keys from page `page` on; both counts are
+/// constants.
 GK_INLINE void gk_score_few_pages(
     const size_t rows, const size_t pages, const gk_attention_tile *tile, const gk_few_pairs *few, size_t row,
     size_t page, float *scores) {
@@ -81,8 +82,9 @@ static void gk_score_few_block(const gk_attention_tile *tile, const gk_few_pairs
     }
 }
 
-/// Adds `count` weighted values from key `begin` on to `vectors` vectors of the outputs of `rows` rows from row `row` on; both
-/// are constants, and so is whether the last vector has only `part` columns. Columns count from `first`.
+/// Adds `count` weighted values from key `begin` on to `vectors` vectors, from column `first` on, of the outputs of
+/// `rows` rows from row `row` on. `rows`, `vectors` and `is_part` (the last vector has only `part` columns) are
+/// constants.
 GK_INLINE void gk_add_few_pairs(
     const size_t rows, const size_t vectors, const int is_part, size_t part, const gk_attention_tile *tile,
     const gk_few_pairs *few, size_t row, size_t begin, size_t count, size_t first) {

@@ -1,5 +1,5 @@
-// The matrix product in bfloat16 for levels that multiply pairs of it: gk_dot_pairs_4, _8 and _16 of the including file add
-// a · b of each lane's pair to a float32. GK_BF16_GEMM_SYMBOL names the kernel.
+// The matrix product in bfloat16, for levels that multiply bfloat16 pairs. The including file's gk_dot_pairs_4, _8 and
+// _16 add a · b of each lane's pair to a float32. GK_BF16_GEMM_SYMBOL names the kernel.
 
 #define GK_PAIR_STEP_4(row, panel, sum) gk_dot_pairs_4(sum, (gk_u4)(row)[0], panel)
 #define GK_PAIR_STEP_8(row, panel, sum) gk_dot_pairs_8(sum, (gk_u8)(row)[0], panel)
@@ -16,7 +16,7 @@ void GK_KERNEL(GK_BF16_GEMM_SYMBOL)(
     GK_GEMM_BODY(gk_pair_tile_4, gk_pair_tile_8, gk_pair_tile_16, GK_GEMM_VECTORS)
 }
 
-/// Rounded to bfloat16: 16 at a time, a pair a word.
+/// Rounds to bfloat16, 16 floats at a time; a pair makes a word.
 void GK_KERNEL(gk_bf16_round_1x16)(
     size_t rows, size_t columns, const float *x, size_t x_stride, void *words, size_t word_stride) {
     const size_t whole = columns & ~(size_t)15, rest = columns & 15;

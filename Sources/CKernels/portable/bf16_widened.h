@@ -1,7 +1,7 @@
-// The matrix product over bfloat16 weights, for levels that cannot multiply bfloat16. A pair of weights becomes two
-// vectors of float32, which is exact. A is rounded to bfloat16 but stored as float32, so that it can be broadcast from
-// memory. Weights take half the bytes of float32, with the same number of multiply-adds. The including file sets
-// GK_BF16_TILE_VECTORS, the number of panel vectors that fit its registers.
+// The matrix product over bfloat16 weights, for levels that cannot multiply bfloat16. A vector of weight pairs is
+// widened, exactly, to two vectors of float32. A is rounded to bfloat16 but stored as float32, so that it can be
+// broadcast from memory. Weights take half the bytes of float32, with the same number of multiply-adds. The including
+// file sets GK_BF16_TILE_VECTORS, the number of panel vectors that fit its registers.
 
 #define GK_DEFINE_WIDENED_STEP(name, f, u)                                                                            \
     GK_INLINE f name(const float *row, u panel, f sum) {                                                             \
@@ -23,7 +23,7 @@ void GK_KERNEL(GK_BF16_GEMM_SYMBOL)(
     GK_GEMM_BODY(gk_widened_tile_4, gk_widened_tile_8, gk_widened_tile_16, GK_BF16_TILE_VECTORS)
 }
 
-/// Rounded to bfloat16 and back: 16 floats at a time.
+/// Rounds to bfloat16 and back to float32, 16 floats at a time.
 void GK_KERNEL(gk_bf16_round_1x16)(
     size_t rows, size_t columns, const float *x, size_t x_stride, void *words, size_t word_stride) {
     const size_t whole = columns & ~(size_t)15, rest = columns & 15;

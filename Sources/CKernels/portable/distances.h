@@ -1,4 +1,4 @@
-// Time differences, lane by lane: for levels whose vectors have neither 64-bit maxima nor conversions of 64-bit integers.
+// Time differences, lane by lane, for levels whose vectors lack 64-bit maxima and conversions of 64-bit integers.
 
 #ifndef GENREC_KERNEL_DISTANCES_H
 #define GENREC_KERNEL_DISTANCES_H

@@ -9,8 +9,8 @@ void GK_KERNEL(gk_s64_time_buckets_16)(
     const int64_t *query_times, const int64_t *key_times, size_t keys, const uint32_t *cells, uint8_t *buckets) {
     for (size_t j = 0; j < keys; j++) {
         const gk_u16 x = gk_distances(query_times, key_times[j]);
-        // The upper 9 bits select a cell, a quarter of an octave, in which at most one bucket starts; the lower 21 tell
-        // on which side of that start x is.
+        // The upper 9 bits select a cell, a quarter of an octave, in which at most one bucket starts. The lower 21 bits
+        // tell on which side of that start x is.
         const gk_u16 cell = gk_look_up_cells(cells, (x >> 21) - (127u << 2));
         const gk_i16 beyond = (x & 0x1fffffu) >= (cell & 0x1fffffu);
         // A true comparison is -1.
@@ -32,7 +32,7 @@ void GK_KERNEL(gk_f32_bias_tile_16)(
             gk_look_up_time(&table, buckets + 16 * j) + gk_load(position - (ptrdiff_t)j));
 }
 
-/// The page of key j, at the tile's head.
+/// The tile's head in the page of key j.
 GK_INLINE const float *gk_page_of(const gk_attention_tile *tile, size_t j) {
     return tile->pool + (size_t)tile->pages[j / gk_page_rows] * tile->page_floats;
 }
@@ -61,7 +61,7 @@ GK_INLINE size_t gk_runs_of(const gk_attention_tile *tile, size_t begin, size_t 
     return number;
 }
 
-/// The use of a sum q · k + bias; a constant at every call.
+/// What a sum q · k + bias becomes; a constant at every call.
 typedef enum { gk_weigh_silu, gk_weigh_scaled } gk_weighing;
 
 /// Weights of `keys` keys (a constant): (keys, 16). Element (j, c) of the keys is key[j · key_step + c · column_step].

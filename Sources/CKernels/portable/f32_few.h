@@ -1,8 +1,9 @@
 // The products of attention for few query rows. The lanes of a score are sixteen keys and those of a value sixteen
-// columns, so that a single row fills them. New events after a cached history need this: the tiles of f32_attention.h
-// would compute sixteen rows for one. Every score and every sum is the same chain of fused multiply-adds as there, over
-// columns and over keys in increasing order, so the results have the same bits. The including file sets GK_FEW_SCORES
-// and GK_FEW_VALUES, the accumulators of both products that fit its registers.
+// columns, so that a single row fills them. This is for new events after a cached history, where the tiles of
+// f32_attention.h would compute sixteen rows for one. Every score and every sum is the same chain of fused
+// multiply-adds as there, over columns and over keys in increasing order, so the results have the same bits. The
+// including file sets GK_FEW_SCORES and GK_FEW_VALUES, the numbers of accumulators that fit its registers for the two
+// products.
 
 enum {
     /// The number of rows that share each load.
@@ -12,7 +13,7 @@ enum {
 
 /// Scratch of a tile of few rows.
 typedef struct {
-    /// Up to gk_shared_rows rows at a time (query_columns, those rows).
+    /// (query_columns, rows) for each group of up to gk_shared_rows rows.
     float *query;
     /// (rows, padded), columns rounded up to whole vectors.
     float *output; size_t padded;
@@ -43,9 +44,9 @@ GK_INLINE gk_few_scratch gk_begin_few(const gk_attention_tile *tile) {
     return few;
 }
 
-/// Sixteen keys from key `begin` on, a multiple of 16, as (query_columns, 16): a page if it holds them all, else
-/// `turned`, with the cached keys of a partial page and then own keys, transposed. Lanes beyond the tile's last key are
-/// undefined.
+/// Sixteen keys from key `begin` on, a multiple of 16, as (query_columns, 16): a page if it holds them all; otherwise
+/// `turned`, filled with the cached keys of a partial page and then own keys, transposed. Lanes beyond the tile's last
+/// key are undefined.
 GK_INLINE const float *gk_keys_of(const gk_attention_tile *tile, size_t begin, float *turned) {
     if (begin + 16 <= tile->cached) return gk_page_of(tile, begin);
     const size_t keys = tile->first + tile->rows - begin < 16 ? tile->first + tile->rows - begin : 16;
@@ -119,8 +120,8 @@ GK_INLINE void gk_score_few(const gk_attention_tile *tile, const gk_few_scratch 
             few->query + first * tile->query_columns, key, few->scores + gk_key_block * first);
 }
 
-/// Adds the weighted values of some runs to `vectors` vectors of the outputs of `rows` rows from row `row` on; both are
-/// constants, and so is whether the last vector has only `part` columns. Columns count from `first`.
+/// Adds the weighted values of some runs to `vectors` vectors, from column `first` on, of the outputs of `rows` rows
+/// from row `row` on. `rows`, `vectors` and `is_part` (the last vector has only `part` columns) are constants.
 GK_INLINE void gk_add_vectors(
     const size_t rows, const size_t vectors, const int is_part, size_t part, const gk_few_scratch *few, size_t row,
     const gk_run *runs, size_t count, size_t first, const float *const *ahead) {
@@ -187,7 +188,7 @@ GK_INLINE void gk_add_few(const gk_attention_tile *tile, const gk_few_scratch *f
             gk_shared_count(tile->rows, first), tile->value_columns, few, first, runs, number, first ? NULL : ahead);
 }
 
-/// Adds `count` weights of `rows` rows (a constant) to their totals, one after another.
+/// Adds `count` weights of each of `rows` rows (a constant) to its total, one after another.
 GK_INLINE void gk_add_weights(const size_t rows, const float *weight, size_t count, float *totals) {
     float sum[gk_shared_rows];
     GK_FULL_UNROLL for (size_t r = 0; r < rows; r++) sum[r] = totals[r];

@@ -1,4 +1,4 @@
-// HSTU attention for one tile of up to 16 query rows, over the products of f32_attention.h, or of few, over those of
+// HSTU attention for one tile: up to 16 query rows with the products of f32_attention.h, or few rows with those of
 // f32_few.h.
 
 void GK_KERNEL(gk_f32_hstu_16)(const gk_attention_tile *tile) {

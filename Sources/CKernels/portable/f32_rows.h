@@ -12,8 +12,8 @@ void GK_KERNEL(gk_f32_exp_16)(size_t count, const float *x, float *output) {
     if (i < count) gk_store_part(output + i, gk_exp_of_negative(gk_load_part(x + i, count - i)), count - i);
 }
 
-/// Up to four rows at a time. Their sums are taken together, which hides the latency of each. If fewer than four are left,
-/// the last is repeated, so that every row sees the same operations.
+/// Up to four rows, whose sums are computed together to hide the latency of each. If fewer than four are left, the last
+/// is repeated, so that every row sees the same operations.
 typedef struct {
     const float *row[4];
 } gk_four_rows;
@@ -175,7 +175,7 @@ void GK_KERNEL(gk_f32_embed_1x16)(
     }
 }
 
-/// `count` ≤ 16 pairs in separate halves.
+/// Rotates `count` ≤ 16 pairs in separate halves.
 GK_INLINE void gk_rotate_halves(size_t count, const float *cosines, const float *sines, float *a, float *b) {
     const int full = count == 16;
     const gk_f16 c = full ? gk_load(cosines) : gk_load_part(cosines, count);
@@ -191,7 +191,7 @@ GK_INLINE void gk_rotate_halves(size_t count, const float *cosines, const float 
     }
 }
 
-/// `count` ≤ 16 adjacent pairs: 2 · count floats.
+/// Rotates `count` ≤ 16 pairs of adjacent floats.
 GK_INLINE void gk_rotate_neighbours(size_t count, const float *cosines, const float *sines, float *x) {
     float pairs[32], *p = count == 16 ? x : pairs;
     if (count < 16)
@@ -222,7 +222,7 @@ void GK_KERNEL(gk_f32_rotate_1x16)(
         }
 }
 
-/// One vector of a panel's pairs: the first of each goes to `first`, the second one row later.
+/// Widens one vector of a panel's pairs: the first of each pair goes to `first`, the second one row later.
 #define GK_WIDEN_PAIRS(words, floats)                                                                                \
     do {                                                                                                             \
         const words pairs = *(const words##_memory *)(panel + width * k + j);                                        \

@@ -1,6 +1,6 @@
-// Softmax attention for one tile of up to 16 query rows, over the products of f32_attention.h, or of few rows, over those
-// of f32_few.h. The maximum and the sum of each row are carried from one block of keys to the next (Milakov and Gimelshein,
-// arXiv 1805.02867), so memory never holds the scores of more than one block.
+// Softmax attention for one tile: up to 16 query rows with the products of f32_attention.h, or few rows with those of
+// f32_few.h. The maximum and the sum of each row are carried from one block of keys to the next (Milakov and
+// Gimelshein, arXiv 1805.02867), so memory never holds the scores of more than one block.
 
 #include "softmax_blocks.h"
 

@@ -1,5 +1,5 @@
-// The tile of a matrix product that every element type shares. The including file sets GK_GEMM_ROWS and GK_GEMM_VECTORS,
-// the tile of accumulators that fits its registers.
+// The tile of a matrix product that every element type shares. The including file sets GK_GEMM_ROWS and
+// GK_GEMM_VECTORS, the tile of accumulators that fits its registers.
 
 #ifndef GENREC_KERNEL_GEMM_TILE_H
 #define GENREC_KERNEL_GEMM_TILE_H
@@ -7,9 +7,9 @@
 #define GK_FULL_UNROLL _Pragma("clang loop unroll(full)")
 
 // One tile: `rows` × `vectors` accumulators stay in registers over the whole depth, which counts steps of `words` words
-// of A each. Rows and vectors are constants at every call, so that the loops over them disappear. B is read once per
-// call. `pitch` is the number of vectors of B in a step, of which the tile uses the first ones. `step(row, panel, sum)`
-// adds the product of one step: `row` points at its words of A, which are broadcast.
+// of A each. Rows and vectors are constants at every call, so the loops over them are unrolled. B is read once per
+// call. `pitch` is the number of vectors of B per step, of which the tile uses the first ones. `step(row, panel, sum)`
+// adds the product of one step; `row` points at its words of A, which are broadcast.
 #define GK_DEFINE_TILE(name, vector, element, panel_vector, a_word, b_word, lanes, words, step)                       \
     GK_INLINE void name(                                                                                             \
         const size_t rows, const size_t vectors, const size_t pitch, size_t depth, const a_word *a, size_t a_stride, \
@@ -44,8 +44,8 @@
     default: break;                                                                                                  \
     }
 
-// The body of a gemm kernel over tiles of 4, 8 and 16 lanes. `most` is the number of vectors that a tile takes at a time.
-// It is less than the panel has if splitting a panel vector needs registers.
+// The body of a gemm kernel over tiles of 4, 8 and 16 lanes. `most` is the number of vectors that a tile takes at a
+// time, fewer than the panel has if splitting a panel vector needs registers.
 #if GK_GEMM_VECTORS > 1
 #define GK_WIDE_CASES(tile16, most)                                                                                   \
     case 64:                                                                                                         \

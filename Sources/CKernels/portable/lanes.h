@@ -7,7 +7,7 @@
 
 #ifdef GK_WIDE_SHUFFLES
 
-/// A 16 × 16 block, rows for columns: four rounds of interleaving the first eight vectors with the others.
+/// Transposes a 16 × 16 block in four rounds of interleaving the first eight vectors with the others.
 GK_INLINE void gk_transpose_16(gk_f16 x[16]) {
     GK_FULL_UNROLL for (int round = 0; round < 4; round++) {
         gk_f16 y[16];
@@ -96,15 +96,16 @@ GK_INLINE void gk_lanes_to_rows(
 
 #endif
 
-/// `x` in the lanes whose keys the row attends to, `unseen` in the others; the lanes are keys `begin` ….
+/// `x` in the lanes whose keys the row attends to, `unseen` in the others. Lane 0 is key `begin`.
 GK_INLINE gk_f16 gk_seen(gk_f16 x, size_t row, size_t begin, float unseen) {
     if (begin + 15 <= row) return x;
-    // Below 16: the first lane's key is at most the tile's last, gk_few_rows after the first row.
+    // `seen` is above -16, because the first lane's key is at most the tile's last, gk_few_rows - 1 after the first
+    // row.
     const int32_t seen = (int32_t)row - (int32_t)begin;
     return GK_LANE_NUMBERS <= (gk_i16)seen ? x : gk_splat(unseen);
 }
 
-/// Row r of (rows, padded) times `factors[r]`, to the tile's output.
+/// Writes row r of (rows, padded) times `factors[r]` to the tile's output.
 GK_INLINE void gk_rows_out(const gk_attention_tile *tile, const float *rows, size_t padded, const float *factors) {
     const size_t whole = tile->value_columns & ~(size_t)15, rest = tile->value_columns & 15;
     for (size_t r = 0; r < tile->rows; r++) {

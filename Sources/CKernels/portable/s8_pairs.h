@@ -5,7 +5,7 @@
 
 #define GK_S8_WORDS 2
 
-/// The words of 4 quads: the first has the even, the second the odd of four integers.
+/// Stores the words of 4 quads: the first word of each has the even, the second the odd of its four integers.
 GK_INLINE void gk_store_quads(uint32_t *words, gk_i16 x) {
     const gk_i8 first = __builtin_shufflevector(x, x, 0, 1, 4, 5, 8, 9, 12, 13);
     const gk_i8 second = __builtin_shufflevector(x, x, 2, 3, 6, 7, 10, 11, 14, 15);

@@ -1,5 +1,5 @@
-// The int8 product for levels with a dot product of four bytes: gk_dot_quads_4, _8 and _16 of the including file add a · b of
-// each lane's four bytes to an int32. GK_S8_GEMM_SYMBOL names the kernel; gk_store_quads is the including file's.
+// The int8 product for levels with a dot product of four bytes. The including file's gk_dot_quads_4, _8 and _16 add a ·
+// b of each lane's four bytes to an int32. It also defines gk_store_quads. GK_S8_GEMM_SYMBOL names the kernel.
 
 #define GK_S8_WORDS 1
 

@@ -1,7 +1,7 @@
-// Dynamic quantisation of rows and the epilogue of the int8 product, for every level. gk_store_quads of the including file
-// writes 16 integers in the form that its product reads: GK_S8_WORDS words for each 4 of them.
+// Dynamic quantisation of rows and the epilogue of the int8 product, for every level. The including file's
+// gk_store_quads writes 16 integers in the form that its product reads: GK_S8_WORDS words per quad.
 
-/// Largest magnitude of a row; `poison` is 0, or NaN if the row contains NaN or infinity.
+/// The largest magnitude of a row; `poison` is 0, or NaN if the row contains NaN or infinity.
 GK_INLINE float gk_row_magnitude(size_t columns, const float *x, float *poison) {
     const size_t whole = columns & ~(size_t)15, rest = columns & 15;
     gk_f16 most = gk_splat(0.0f), spoiled = gk_splat(0.0f);
@@ -36,7 +36,7 @@ void GK_KERNEL(gk_s8_quantize_1x16)(
         uint32_t *out = words + r * word_stride;
         float poison;
         const float most = gk_row_magnitude(columns, in, &poison);
-        // Rows this small become zeros: their factor would be infinite.
+        // Rows this small become zeros, because their factor could be infinite.
         const int is_zero = most < GK_S8_LEAST;
         const float factor = is_zero ? 0.0f : 127.0f / most;
         scales[r] = (is_zero ? 0.0f : most / 127.0f) + poison;

@@ -1,4 +1,4 @@
-// Carries softmax from one block of keys to the next, for every element type: the maximum of each row rises, and the sums
+// Carries softmax from one block of keys to the next, for every element type: when the maximum of a row rises, the sums
 // relative to the old maximum shrink (Milakov and Gimelshein, arXiv 1805.02867).
 
 #ifndef GENREC_KERNEL_SOFTMAX_BLOCKS_H
@@ -6,8 +6,8 @@
 
 #include "lanes.h"
 
-/// Lanes are rows. Returns the maximum of `most` and of `count` scores, (count, 16). Unless it is the first block, `total`
-/// and the output, (columns, 16), shrink by the rise of the maximum.
+/// Lanes are rows. Returns the maximum of `most` and of `count` scores, (count, 16). Unless it is the first block,
+/// `total` and the output, (columns, 16), shrink by the rise of the maximum.
 GK_INLINE gk_f16 gk_raise_lanes(
     const float *scores, size_t count, int is_first, gk_f16 most, size_t columns, gk_f16 *total, float *output) {
     gk_f16 now = most;
@@ -19,7 +19,7 @@ GK_INLINE gk_f16 gk_raise_lanes(
     return now;
 }
 
-/// The number of keys that all rows of a tile attend to, or that its last row does.
+/// The number of shared keys that a tile's last row attends to.
 GK_INLINE size_t gk_tile_keys(const gk_attention_tile *tile) {
     return tile->lane_keys ? tile->cached : tile->first + tile->rows;
 }

@@ -2,8 +2,8 @@
 // one body after another under one instruction set; the compiler splits a vector into as many registers as the set
 // needs (one on AVX-512, two on AVX2, four on NEON), which changes no element's arithmetic.
 //
-// The including file supplies the few things that the extensions cannot express well: gk_load_part and gk_store_part (less
-// than a vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up, and
+// The including file supplies what the extensions cannot express well: gk_load_part and gk_store_part (less than a
+// vector), gk_mask_at_least, gk_distances, gk_look_up_cells, gk_store_bytes, gk_time_table and its look-up, and
 // gk_silu_bf16.
 
 #ifndef GENREC_KERNEL_VECTOR_H
@@ -52,7 +52,7 @@ GK_INLINE gk_f16 gk_keep(gk_i16 mask, gk_f16 x) {
     return __builtin_bit_cast(gk_f16, mask & __builtin_bit_cast(gk_i16, x));
 }
 
-/// A 4 × 4 block, rows for columns.
+/// Transposes a 4 × 4 block.
 GK_INLINE void gk_transpose(gk_f4 x[4]) {
     const gk_f4 a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5);
     const gk_f4 b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5);
@@ -90,7 +90,7 @@ GK_INLINE float gk_greatest(gk_f16 x) {
 /// e^x for -87.33 ≤ x ≤ 88.37. Error at most 3 ULP. The result for NaN is undefined.
 GK_INLINE gk_f16 gk_exp(gk_f16 x) {
     // e^x = 2^n · 2^f with n integer and |f| ≤ 1/2. Adding 1.5 · 2^23 rounds to an integer and leaves n in the low
-    // bits; log2(e) is taken in two parts, so that f has no error to speak of.
+    // bits. log2(e) is split into two parts, so that the error of f is negligible.
     const gk_f16 magic = gk_splat(0x1.8p23f);
     const gk_f16 shifted = gk_fma(x, gk_splat(0x1.715476p+0f), magic);
     const gk_f16 n = shifted - magic;
@@ -115,7 +115,7 @@ GK_INLINE gk_f16 gk_relu(gk_f16 x) { return x < gk_splat(0.0f) ? gk_splat(0.0f) 
 GK_INLINE gk_f16 gk_exp_of_negative(gk_f16 x) {
     const gk_f16 least = gk_splat(-87.0f);
     const gk_f16 e = gk_exp(gk_greater(x, least));
-    // A value that is not at least -87 is less and becomes 0, or is NaN and stays NaN.
+    // Otherwise x is below -87 and becomes 0, or is NaN and stays NaN.
     return x >= least ? e : gk_relu(x);
 }
 
@@ -142,11 +142,11 @@ GK_INLINE gk_f16 gk_gelu_tanh(gk_f16 x) {
     return numerator / (gk_exp(-twice) + gk_splat(1.0f));
 }
 
-/// max(x, -87). SiLU is not computed below -87, where its magnitude is less than 2^-119. NaN for NaN.
+/// max(x, -87), because SiLU's magnitude is less than 2^-119 below -87. NaN for NaN.
 GK_INLINE gk_f16 gk_raised(gk_f16 x) { return x < gk_splat(-87.0f) ? gk_splat(-87.0f) : x; }
 
-/// e^-x for x ≥ -87 to bfloat16's precision: relative error at most 2^-13. Beyond 87 the result is that of 87. The result
-/// for NaN is undefined.
+/// e^-x for x ≥ -87 in bfloat16's precision: relative error at most 2^-13. Above 87 the result is that of 87. The
+/// result for NaN is undefined.
 GK_INLINE gk_f16 gk_exp_of_minus_bf16(gk_f16 x) {
     const gk_f16 most = gk_splat(87.0f), magic = gk_splat(0x1.8p23f), clamped = x > most ? most : x;
     // As in gk_exp, with a minimax cubic (relative error 2^-13.7).

@@ -1,5 +1,5 @@
-// The scalar kernels: the reference for every other level, and the fallback on hosts without one. Plain C in the order of
-// the formulas, with libm's functions, deliberately not optimised.
+// The scalar kernels: the reference for all other levels, and the fallback on hosts that run none of them. Plain C in
+// the order of the formulas, with libm's functions, deliberately not optimised.
 
 #include "../lists/declarations.h"
 
@@ -152,7 +152,7 @@ void gk_f32_bias_tile_16__scalar(
     }
 }
 
-/// The page of key j < cached, at the tile's head.
+/// The tile's head in the page of key j < cached.
 static const float *page_of(const gk_attention_tile *tile, size_t j) {
     return tile->pool + (size_t)tile->pages[j / gk_page_rows] * tile->page_floats;
 }
@@ -170,7 +170,7 @@ static const float *value_at(const gk_attention_tile *tile, size_t j) {
     return tile->value + (j - tile->cached) * tile->value_stride;
 }
 
-/// Whether rows or keys are the lanes of the bias.
+/// Whether the lanes of the bias are rows or keys.
 typedef enum { lanes_are_rows, lanes_are_keys } lanes_are;
 
 /// q · k + bias of the tile's row r and key j.
@@ -198,7 +198,8 @@ static void hstu(const gk_attention_tile *tile, lanes_are lanes) {
 void gk_f32_hstu_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_rows); }
 void gk_f32_hstu_few_16__scalar(const gk_attention_tile *tile) { hstu(tile, lanes_are_keys); }
 
-/// The score of the tile's row r and its key j: a key of the sequence or, after `shared` ones, of the row itself.
+/// The score of the tile's row r and key j: one of the first `shared` keys of the sequence or, after them, the row's
+/// own.
 static float scaled_score(const gk_attention_tile *tile, lanes_are lanes, size_t r, size_t j, size_t shared) {
     if (j < shared) return dot(tile, lanes, r, j) * tile->scale + (j == 0 ? tile->first_weight : 0);
     float sum = 0;

@@ -3,7 +3,7 @@
 #ifndef GENREC_CLINUX_BUILD_H
 #define GENREC_CLINUX_BUILD_H
 
-// The commit, from `-DGENREC_COMMIT=\"…\"` (`make dist` gives it); empty if it was not given.
+// The commit, from `-DGENREC_COMMIT=\"…\"`, which `make dist` passes; empty without it.
 const char *CLinux_commit(void);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-// The event bits, as one integer type: the named enumeration of the system header arrives in Swift as a wrapper.
+// The event bits as plain integers, because Swift imports the system header's named enumeration as a wrapper.
 static const uint32_t CLinux_EPOLLIN = EPOLLIN;
 static const uint32_t CLinux_EPOLLOUT = EPOLLOUT;
 static const uint32_t CLinux_EPOLLRDHUP = EPOLLRDHUP;
@@ -14,7 +14,7 @@ static const uint32_t CLinux_EPOLLHUP = EPOLLHUP;
 static const uint32_t CLinux_EPOLLERR = EPOLLERR;
 static const uint32_t CLinux_EPOLLET = 1u << 31; // EPOLLET, which is a signed overflow in the system header
 
-// What epoll reports: the caller's word and the event bits.
+// An event: the caller's token and the event bits.
 typedef struct {
     uint64_t token;
     uint32_t events;
@@ -26,15 +26,15 @@ int CLinux_epoll_create(void);
 // Adds `fd` with `token` and `events`. 0, or -1 with errno.
 int CLinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 
-// Takes `fd` out of the set. 0, or -1 with errno.
+// Removes `fd` from the set. 0, or -1 with errno.
 int CLinux_epoll_remove(int epoll, int fd);
 
-// Waits at most `timeoutMilliseconds` (0: only looks) and writes up to `capacity` events. At most
-// CLinux_epoll_batch are written in one call. Returns their number, or -1 with errno.
+// Waits at most `timeoutMilliseconds` (0: does not wait) and writes up to `capacity` events, at most
+// CLinux_epoll_batch. Returns their number, or -1 with errno.
 int CLinux_epoll_wait(int epoll, CLinux_epoll_event *events, int capacity, int timeoutMilliseconds);
 #define CLinux_epoll_batch 256
 
-// The same with a wait in nanoseconds (at most some days). If the kernel is older than 5.11, or a sandbox forbids
+// The same with a time-out in nanoseconds (at most some days). If the kernel is older than 5.11, or a sandbox forbids
 // epoll_pwait2, it waits in whole milliseconds, rounded down.
 int CLinux_epoll_wait_nanoseconds(int epoll, CLinux_epoll_event *events, int capacity, uint64_t timeoutNanoseconds);
 

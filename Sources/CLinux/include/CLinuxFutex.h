@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-/// Sleeps while `*word == expected`; returns when woken, and now and then for no reason.
+/// Sleeps while `*word == expected`. Returns when woken, and sometimes spuriously.
 void CLinux_futexWait(const void *word, uint32_t expected);
 
 /// Wakes up to `count` threads that sleep on `word`.
@@ -28,14 +28,14 @@ uint64_t CLinux_monotonicNanoseconds(void);
 /// Nanoseconds of processor time of the calling thread.
 uint64_t CLinux_threadNanoseconds(void);
 
-/// Lets the calling thread run only while no other thread wants the processor. Threads that it creates inherit this.
+/// Makes the calling thread run only while no other thread wants the processor. Threads that it creates inherit this.
 void CLinux_becomeIdle(void);
 
 /// Names the calling thread (at most 15 bytes are kept) and blocks every signal in it, so that signals go to the
 /// threads that wait for them.
 void CLinux_becomeWorker(const char *name);
 
-/// How late the kernel may wake the calling thread from a timed wait, to wake several at once; 50 microseconds by
+/// Sets how late the kernel may wake the calling thread from a timed wait, to wake several at once; 50 microseconds by
 /// default.
 void CLinux_setTimerSlack(uint64_t nanoseconds);
 

@@ -1,4 +1,4 @@
-// Sockets: the calls and constants that Swift's Glibc module does not show or shows with three different types.
+// Socket calls and constants that Swift's Glibc module lacks, or imports with differing types.
 
 #ifndef GENREC_CLINUX_SOCKET_H
 #define GENREC_CLINUX_SOCKET_H
@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-// Types and families of CLinux_socket.
+// Address families.
 static const int CLinux_AF_INET = AF_INET;
 static const int CLinux_AF_INET6 = AF_INET6;
 static const int CLinux_AF_UNIX = AF_UNIX;
@@ -24,10 +24,10 @@ int CLinux_stream_socket(int family);
 // Accepts one connection, non-blocking and close-on-exec. `address` and `length` as in accept(2). -1 with errno.
 int CLinux_accept(int fd, struct sockaddr_storage *address, socklen_t *length);
 
-// Writes the buffers in one call. Never raises SIGPIPE. The number of bytes taken, or -1 with errno.
+// Writes the buffers in one call. Never raises SIGPIPE. Returns the number of bytes accepted, or -1 with errno.
 ssize_t CLinux_send_vector(int fd, const struct iovec *buffers, int count);
 
-// An option with an int value: 0, or -1 with errno.
+// Socket options. 0, or -1 with errno.
 int CLinux_set_reuse_address(int fd);
 int CLinux_set_reuse_port(int fd);
 int CLinux_set_no_delay(int fd);
