@@ -41,7 +41,7 @@ package struct BeamAttentionOperation {
     }
 
     /// - Parameter own: returns the prompts' pool as an instance of its device's own class.
-    /// - Returns: the prompts.
+    /// - Returns: the shape of the attention, and the prompts.
     /// - Throws: `ComputeError.invalidArgument` unless all parts fit each other, and the errors of `own`.
     package func checked<Pages: KeyValuePages>(
         own: (any KeyValuePages) throws(ComputeError) -> Pages
@@ -145,7 +145,7 @@ package struct TokenScoresOperation {
         }
     }
 
-    /// Whether a row needs any score of a block.
+    /// Whether any row needs a score of a block.
     package func needs(block: Int) -> Bool {
         let own = block * blockRows..<block * blockRows + blocks[block].outputs
         for row in normalizations.indices {

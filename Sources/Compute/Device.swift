@@ -9,7 +9,7 @@ package struct DeviceDescription: Sendable, Equatable {
     package var name: String
     /// Instruction set or chip: "avx512", "910B3".
     package var architecture: String
-    /// The type that weights are packed in and products are taken in.
+    /// The type of packed weights and products.
     package var dtype: DType
     /// Host threads that compute, including the engine thread; 1 if the device computes by itself.
     package var threads: Int
@@ -45,7 +45,7 @@ package enum CatalogueCopyState: String, Sendable, CaseIterable {
 package struct KernelRate: Sendable, Equatable {
     /// As `DeviceDescription.architecture` names it.
     package var kernels: String
-    /// 10⁹ operations a second of one thread.
+    /// 10⁹ operations per second on one thread.
     package var gigaflops: Double
 
     package init(kernels: String, gigaflops: Double) {
@@ -203,8 +203,8 @@ extension Device {
     package func measureRead(of catalogue: any CatalogueWeights) -> MemoryRead? { nil }
 }
 
-/// The matrix of a projection in a device's own form. Like the other weight objects, it is an instance of a final class
-/// of the device that made it, frees its memory when released, and is refused by streams of any other device.
+/// The matrix of a projection in a device's own form. Like the other weight objects, it is an instance of its device's
+/// own final class, frees its memory when released, and is refused by streams of any other device.
 package protocol LinearWeights: AnyObject {
     /// K
     var inputs: Int { get }
@@ -230,7 +230,7 @@ package enum AddedRows {
 
 /// A table of rows to gather from, (rows, columns), in a device's own form.
 package protocol EmbeddingTable: AnyObject {
-    /// Every row is below it, also those that were added.
+    /// One more than the largest row number, added rows included.
     var rows: Int { get }
     var columns: Int { get }
 }
@@ -242,7 +242,7 @@ package protocol DeviceVector: AnyObject {
 
 /// The scored rows of a catalogue, (rows, columns), in a device's own form.
 package protocol CatalogueWeights: AnyObject {
-    /// Every row is below it, also those that were added.
+    /// One more than the largest row number, added rows included.
     var rows: Int { get }
     var columns: Int { get }
     /// Bytes of a quantised copy that scans read first; 0: none.

@@ -18,8 +18,8 @@ package struct KeyValueShape: Sendable, Hashable {
 }
 
 /// A pool of pages in a device's memory. A page holds the keys and values of `pageRows` consecutive rows of one
-/// sequence, in all layers; the device chooses their layout. Like the weight objects, it is an instance of a final
-/// class of the device that made it, frees its memory when released, and is refused by streams of any other device.
+/// sequence, in all layers; the device chooses their layout. Like the weight objects, it is an instance of its
+/// device's own final class, frees its memory when released, and is refused by streams of any other device.
 package protocol KeyValuePages: AnyObject {
     var shape: KeyValueShape { get }
     /// Rows of a page.

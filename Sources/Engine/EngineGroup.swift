@@ -163,7 +163,7 @@ package final class EngineGroup: Sendable {
         engines.allSatisfy { $0.service == .none || $0.isQueueFull }
     }
 
-    // MARK: - Ranks
+    // MARK: - Ranking
 
     /// Indices of the engines in a request's ranking, preferred engine first.
     func order(_ request: RecommendationRequest) -> [Int] {

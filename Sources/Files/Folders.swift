@@ -1,10 +1,10 @@
-// Folders that the program makes for itself.
+// Creates the program's own folders.
 
 import Glibc
 
-/// Makes a folder if it is not there, and those that it is in. Only the owner may use what is made.
+/// Creates a folder and its parents if missing, all accessible only to the owner.
 ///
-/// - Throws: `FileError` that names the folder that cannot be made, or what is not one.
+/// - Throws: `FileError` that names the folder if it cannot be created or is not a folder.
 package func makeFolder(_ path: String) throws(FileError) {
     var made = path.hasPrefix("/") ? "" : "."
     for part in path.split(separator: "/") {
@@ -18,13 +18,14 @@ package func makeFolder(_ path: String) throws(FileError) {
     }
 }
 
-/// Why a folder can neither be used nor made: something in its path is no folder. Nil if nothing is.
+/// Why a folder can be neither used nor created: something in its path is not a folder. nil if there is no such
+/// obstacle.
 package func faultOfFolder(_ path: String) -> String? {
     var known = path.hasPrefix("/") ? "/" : "."
     for part in path.split(separator: "/") {
         known += "/" + part
         var status = stat()
-        // What is not there can be made.
+        // Missing parts can be created.
         guard stat(known, &status) == 0 else { return nil }
         guard status.st_mode & S_IFMT == S_IFDIR else { return "\(path) cannot be a folder: a file is in its way" }
     }

@@ -81,10 +81,10 @@ struct FusedCall: Equatable {
     var longest: Int
     var rows: Int
 
-    /// The calls that compute every sequence that is within the limits by itself: whether a sequence is fused must not
+    /// The calls that compute every sequence that is within the limits by itself. Whether a sequence is fused must not
     /// depend on the batch, because fused and composed attention round differently. Biased sequences get separate
     /// calls, because a call's dense bias applies to all its sequences. The bias grows with the square of the longest
-    /// sequence, so a call takes as many sequences as the memory limit allows.
+    /// sequence, so a call takes only as many sequences as the memory limit allows.
     static func calls(lengths: [Int], isBiased: [Bool], heads: Int) -> [FusedCall] {
         var calls: [FusedCall] = []
         for biased in [true, false] {
@@ -298,9 +298,9 @@ extension OperatorCalls {
         return text
     }()
 
-    /// Causal attention of HSTU over jagged rows: q, k, v are (rows, heads, columns), `bias` is (B, H, longest,
-    /// longest), `offsets` (B + 1) int32, `counts` B int32 zeros, everything else of one half-precision type: `silu(q ·
-    /// kᵀ + bias) · scale` times v.
+    /// HSTU's causal attention over jagged rows: `silu(q · kᵀ + bias) · scale` times v. q, k and v are (rows, heads,
+    /// columns), `bias` is (B, H, longest, longest), `offsets` (B + 1) int32, `counts` B int32 zeros; all but these two
+    /// have the same half-precision type.
     ///
     /// The definitions call the offsets of the keys and the numbers of context rows and targets optional, but the
     /// kernels read them (RecSDK, hstu_dense_forward_jagged_kernel.h and hstu_jagged_forward_kernel.h).

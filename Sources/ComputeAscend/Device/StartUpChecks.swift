@@ -97,15 +97,15 @@ extension AscendDevice {
 
     private func compose(_ reason: String) -> String { "HSTU attention is composed: \(reason)" }
 
-    /// Why batches are not captured; nil if captured batches give the same results as operator by operator, also with
-    /// inputs other than the capture's.
+    /// Why batches are not captured; nil if a captured batch gives the same results as one that runs operator by
+    /// operator, even with other inputs than the capture's.
     func reasonNotToCapture() throws(ComputeError) -> String? {
         if let missing = missing(for: .hstuAttention) { return missing }
         return try reason(against: .capture) { () throws(ComputeError) -> String? in
             let stream = try AscendStream(device: self, captures: true)
             guard let captured = stream.captured else { return "this CANN has no aclmdlRICaptureBegin" }
             let sample = try Sample(on: self)
-            // The first run grows the memory, so that later runs have the same key; then one is seen and one captured.
+            // The first run grows the memory, which changes the key. The second is remembered, the third captured.
             for _ in 0..<3 { _ = try sample.attend(on: stream) }
             if let refusal = captured.refusal { return refusal.message }
             let plain = try sample.attend(on: AscendStream(device: self, captures: false), seed: 2)

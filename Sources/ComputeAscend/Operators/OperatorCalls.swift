@@ -121,7 +121,7 @@ final class OperatorCalls {
         liveList = nil
     }
 
-    // MARK: Writing calls down
+    // MARK: Recording calls
 
     /// The key of a batch: the workspace, and every call in order with its operands' addresses and shapes and its
     /// numbers. Batches with equal keys enqueue the same work.

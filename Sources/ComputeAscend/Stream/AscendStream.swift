@@ -151,7 +151,7 @@ package final class AscendStream: Compute.Stream {
         return values
     }
 
-    // MARK: Noting operations
+    // MARK: Recording operations
 
     /// Records what an operation enqueues. Objects captured by the closure live until the batch has run.
     func note(_ step: @escaping Step) { steps.append(step) }

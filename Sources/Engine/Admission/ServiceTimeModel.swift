@@ -13,7 +13,7 @@ package struct ComputeWork: Sendable, Equatable {
 
     /// The work of some rows of one history, each of which attends to all rows before it and to itself.
     ///
-    /// - Parameter scans: catalogue scans requested after the last of them.
+    /// - Parameter scans: catalogue scans requested after the last row.
     package init(rows range: Range<Int>, scans: Int) {
         rows = range.count
         pairs = (range.lowerBound + 1 + range.upperBound) * range.count / 2
@@ -47,9 +47,9 @@ package struct ComputeWork: Sendable, Equatable {
 ///
 /// The coefficients are the non-negative weighted least squares fit to the observations. Each batch is weighted by the
 /// inverse square of its time, so that relative errors count, and small batches as much as large ones. Warm-up batches
-/// have shapes that separate the terms, and are never forgotten, because batches of service may all have one shape for
-/// hours and say nothing about others. Batches of service lose weight by a factor with each later batch (exponential
-/// forgetting: Ljung, "System Identification", 11.2). `scale` follows the machine's current speed within a few batches.
+/// have shapes that separate the terms, and are never forgotten. Batches of service may all have one shape for hours
+/// and say nothing about others, so they lose weight by a factor with each later batch (exponential forgetting: Ljung,
+/// "System Identification", 11.2). `scale` follows the machine's current speed within a few batches.
 package struct ServiceTimeModel: Sendable, Equatable {
     /// A batch of service counts half as much after some 140 later ones.
     private static let forgetting = 0.995

@@ -155,7 +155,7 @@ package struct UserCache: Sendable {
     /// Bytes of the whole pool.
     var poolBytes: Int { table.pageCount * pageByteCount }
 
-    // MARK: - The way of a request
+    // MARK: - The path of a request
 
     /// Checks out the cached rows of a history, and pages for the rest of it.
     ///

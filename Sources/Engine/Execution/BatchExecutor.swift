@@ -188,7 +188,7 @@ package final class BatchExecutor {
         for (query, index) in asked.bestOf.enumerated() {
             guard let ticket = asked.best else { continue }
             var selection = stream.selected(ticket, query: query)
-            // A NaN score is never selected, so an empty selection while items are eligible means that all are NaN.
+            // NaN scores are never selected, so an empty selection while items are eligible means that all are NaN.
             if selection.isEmpty,
                 case .best(_, let eligibility, let history, let catalogue) = passes[index].asks,
                 !catalogue.mostPopular(1, eligibility, history: history).isEmpty
@@ -213,7 +213,7 @@ package final class BatchExecutor {
                 first += count
             }
         }
-        // Without a question, only the end of the encoding remains to wait for.
+        // Without a question, `synchronize` waited only for the encoding.
         let end = Instant.now()
         let durations =
             asked.isEmpty

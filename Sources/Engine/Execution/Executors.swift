@@ -2,7 +2,7 @@
 
 internal import Compute
 
-/// A model that an engine has been given.
+/// A model on an engine, and its source.
 struct HostedModel {
     let model: LoadedModel
     let source: ModelSource
@@ -58,7 +58,7 @@ struct Workplace {
     }
 }
 
-/// The places at which an engine computes.
+/// The device and the fallback of an engine.
 struct Executors {
     /// The name of the device, available or not.
     var name = ""
@@ -74,7 +74,7 @@ struct Executors {
         (onFallback ? fallback : primary)?.executors[lane]
     }
 
-    /// Removes a model from all places.
+    /// Removes a model from the device and the fallback.
     mutating func remove(lane: Int) -> Remains {
         let left = [primary?.remove(lane: lane), fallback?.remove(lane: lane)].compactMap(\.self)
         return Remains(hosted.removeValue(forKey: lane), left)

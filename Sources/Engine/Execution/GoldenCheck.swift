@@ -61,7 +61,7 @@ extension BatchExecutor {
         return try answer(request, model)?.items ?? []
     }
 
-    /// Answers a request with a usable history or prompt, alone and without the user cache.
+    /// Answers one request with a usable history or prompt, without other requests and without the user cache.
     ///
     /// - Returns: nil if the scores are not finite.
     /// - Throws: the device's error; `ComputeError.outOfMemory` if there is no room for the rows of a search.

@@ -123,7 +123,7 @@ struct Job: Sendable {
         )
     }
 
-    /// Asks the cache, before the first pass.
+    /// Checks the history out of the cache before the first pass.
     mutating func prepare(_ cache: inout UserCache?) {
         guard !isPrepared else { return }
         isPrepared = true
@@ -173,7 +173,7 @@ struct Job: Sendable {
         return (neededRows, isDivisible)
     }
 
-    /// Notes that a pass has run.
+    /// Records that a pass has run.
     ///
     /// - Returns: whether any caller still waits.
     mutating func passed(through end: Int, _ share: Share, _ durations: BatchExecutor.Durations) -> Bool {
@@ -215,7 +215,7 @@ struct Job: Sendable {
     /// user's next request starts where they end.
     var lostNanoseconds: UInt64 { areRowsKept ? deviceNanoseconds - storedNanoseconds : deviceNanoseconds }
 
-    /// Notes that rows have been computed.
+    /// Records that rows have been computed.
     private mutating func computed(through end: Int) {
         if isDivisible { rows = end }
     }

@@ -91,7 +91,7 @@ struct ChannelState {
     /// More work is left; the loop returns after the turns of the other connections.
     var wantsTurn: Bool { isPaused || wantsRead }
 
-    /// More input is there, and reading is allowed.
+    /// More input may be available, and reading is allowed.
     private var wantsRead: Bool {
         isReadable && handshakeDeadline == nil && connection.wantsInput(unread: unread.count - unreadStart)
     }

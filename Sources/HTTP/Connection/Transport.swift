@@ -39,7 +39,7 @@ protocol Transport {
     var needsHandshake: Bool { get }
     /// Continues the handshake.
     mutating func shakeHands() -> Handshake
-    /// Reads what is there, up to the size of the buffer, which is not empty.
+    /// Reads available bytes, at most as many as the buffer holds. The buffer is not empty.
     mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer
     /// Writes as much of the buffers as the socket takes. There is at least one buffer, and none is empty.
     mutating func write(_ vector: UnsafeBufferPointer<iovec>) -> Transfer

@@ -94,7 +94,7 @@ struct LoopCore {
     mutating func tearDown() {
         for listener in listeners { Syscall.close(listener.fd) }
         listeners = []
-        // Work requested by other rooms still starts, so that they learn that it failed.
+        // Work requested by other targets still starts, so that they learn that it failed.
         for case .work(let work) in context.mailbox.close() { work(sockets) }
         sockets.end()
         if reserve >= 0 { Syscall.close(reserve) }
