@@ -31,7 +31,7 @@ struct ListenSocket {
     /// The sockets for `count` loops over a listening socket that another process opened. All share its backlog, which
     /// outlives this process if the other one keeps the socket open.
     ///
-    /// - Throws: `cannotListen` if the descriptor is no listening stream socket.
+    /// - Throws: `cannotListen` if the descriptor is not a listening stream socket.
     static func adopt(_ fd: Int32, count: Int) throws(HTTPError) -> Opened {
         guard let name = ListenAddress(boundTo: fd), isListening(fd) else {
             throw HTTPError(.cannotListen, "The descriptor \(fd) that was handed over is no listening stream socket.")

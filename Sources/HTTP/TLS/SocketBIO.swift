@@ -10,7 +10,7 @@ final class SocketBIO {
     var socket: SocketTransport
     /// The last read has emptied the socket, and the kernel has reported nothing since.
     var isDrained = false
-    /// The first bytes of the client; nil if none have arrived.
+    /// The first byte from the client; nil before it arrives.
     private(set) var firstByte: UInt8?
 
     init(fd: Int32) { socket = SocketTransport(fd: fd) }
