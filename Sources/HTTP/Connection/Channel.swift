@@ -374,6 +374,8 @@ struct ChannelState {
         while !connection.output.isEmpty, isWritable {
             switch Self.write(connection.output, to: &transport) {
             case .moved(let count, _):
+                // The handler may have answered at once, and taken its time.
+                context.lookAtClock()
                 connection.wrote(count, now: context.now)
                 // The kernel reports writability once, so a read that waits for it is retried too.
                 if readNeeds == .writable {

@@ -141,6 +141,20 @@ private func post(_ path: String, _ body: String) -> String {
         #expect(TestServer.waitUntil { handler.counts.value.leftOut == 1 })
     }
 
+    @Test func durationOfAReply_includesItsHandler() throws {
+        let worked: UInt64 = 1_000_000
+        let handler = TestHandler { request, exchange in
+            while Syscall.now() < request.receivedAt + worked {}
+            exchange.respond(HTTPResponse(status: 200))
+        }
+        let server = try TestServer(handler: handler)
+        let client = try TestClient(server.address)
+        client.send(get("/"))
+        _ = client.readReply()
+        #expect(TestServer.waitUntil { !handler.counts.value.records.isEmpty })
+        #expect(handler.counts.value.records.allSatisfy { $0.durationNanoseconds >= worked })
+    }
+
     @Test func events_balance() throws {
         let server = try TestServer.echoing()
         for _ in 0..<10 {
