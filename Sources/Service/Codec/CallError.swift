@@ -35,4 +35,20 @@ package struct CallError: Error, Equatable, CustomStringConvertible {
     init(_ error: JSONError) {
         self.init(error.code == .unusable ? .unusable : .malformed, error.description)
     }
+
+    /// The error of a body whose reader stopped at its first fault. If that is a fault of values, the rest of the body may still be
+    /// invalid JSON, which takes precedence.
+    init(_ error: JSONError, in body: UnsafeBufferPointer<UInt8>, depthLimit: Int) {
+        var verdict = error
+        if error.code == .unusable {
+            var reader = JSONReader(body, depthLimit: depthLimit)
+            do throws(JSONError) {
+                try reader.skipValue()
+                try reader.finish()
+            } catch {
+                verdict = error
+            }
+        }
+        self.init(verdict)
+    }
 }

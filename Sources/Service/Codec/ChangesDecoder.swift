@@ -25,6 +25,8 @@ private enum ChangeField: UInt8, RequestField {
 
 /// Decodes changes.
 enum ChangesDecoder {
+    /// Levels of nesting.
+    private static let depthLimit = 8
     /// The most changes of a body.
     static let maximumCount = 1_000_000
     /// The limit on a body's bytes, enough for the most changes.
@@ -44,7 +46,7 @@ enum ChangesDecoder {
     static func decode(_ body: UnsafeBufferPointer<UInt8>) throws(CallError) -> [CatalogueChange] {
         var changes: [CatalogueChange] = []
         do throws(JSONError) {
-            var reader = JSONReader(body, depthLimit: 8)
+            var reader = JSONReader(body, depthLimit: depthLimit)
             guard try reader.peek() == .object else { throw JSONError("the body must be an object") }
             try reader.beginObject()
             var hasItems = false
@@ -63,7 +65,7 @@ enum ChangesDecoder {
             guard hasItems else { throw JSONError("items is missing") }
             try reader.finish()
         } catch {
-            throw CallError(error)
+            throw CallError(error, in: body, depthLimit: depthLimit)
         }
         return changes
     }
@@ -81,7 +83,7 @@ enum ChangesDecoder {
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
             do throws(JSONError) {
                 try checkCount(changes.count)
-                var reader = JSONReader(UnsafeBufferPointer(rebasing: line), depthLimit: 8)
+                var reader = JSONReader(UnsafeBufferPointer(rebasing: line), depthLimit: depthLimit)
                 changes.append(try readChange(&reader) { $0.isEmpty ? "the change" : $0 })
                 try reader.finish()
             } catch {

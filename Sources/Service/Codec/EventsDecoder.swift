@@ -21,6 +21,8 @@ private enum IncomingEventField: UInt8, RequestField {
 
 /// Decodes events.
 enum EventsDecoder {
+    /// Levels of nesting.
+    private static let depthLimit = 8
     /// The most events of a body.
     static let maximumCount = 100_000
     /// The limit on a body's bytes, even if other bodies have a lower one: over 600 for each of `maximumCount`.
@@ -35,7 +37,7 @@ enum EventsDecoder {
     static func decode(_ body: UnsafeBufferPointer<UInt8>, now: Int64) throws(CallError) -> [IncomingEvent] {
         var events: [IncomingEvent] = []
         do throws(JSONError) {
-            var reader = JSONReader(body, depthLimit: 8)
+            var reader = JSONReader(body, depthLimit: depthLimit)
             guard try reader.peek() == .object else { throw JSONError("the body must be an object") }
             try reader.beginObject()
             var hasEvents = false
@@ -58,7 +60,7 @@ enum EventsDecoder {
             guard hasEvents else { throw JSONError("events is missing") }
             try reader.finish()
         } catch {
-            throw CallError(error)
+            throw CallError(error, in: body, depthLimit: depthLimit)
         }
         return events
     }
@@ -72,7 +74,7 @@ enum EventsDecoder {
             if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
             do throws(JSONError) {
                 try checkCount(events.count)
-                var reader = JSONReader(UnsafeBufferPointer(rebasing: line), depthLimit: 8)
+                var reader = JSONReader(UnsafeBufferPointer(rebasing: line), depthLimit: depthLimit)
                 events.append(try readEvent(&reader, now, hasUser: true) { $0.isEmpty ? "the event" : $0 })
                 try reader.finish()
             } catch {

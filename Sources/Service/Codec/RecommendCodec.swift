@@ -138,8 +138,7 @@ package struct RecommendCodec: Sendable {
         return id.withUTF8 { fault(inUserID: $0) }
     }
 
-    /// The error to report. The decoder stops at the first fault; after a wrong value, the rest of the body may still
-    /// be invalid JSON, which takes precedence.
+    /// The error to report.
     ///
     /// - Parameter refusal: the error if the JSON is valid.
     private static func verdict(
@@ -147,14 +146,7 @@ package struct RecommendCodec: Sendable {
         _ refusal: CallError?,
         in body: UnsafeBufferPointer<UInt8>
     ) -> CallError {
-        guard error.code == .unusable else { return CallError(error) }
-        var reader = JSONReader(body, depthLimit: depthLimit)
-        do throws(JSONError) {
-            try reader.skipValue()
-            try reader.finish()
-            return refusal ?? CallError(error)
-        } catch {
-            return CallError(error)
-        }
+        let fault = CallError(error, in: body, depthLimit: depthLimit)
+        return fault.code == .unusable ? refusal ?? fault : fault
     }
 }

@@ -34,6 +34,7 @@ private func event(_ user: String, _ item: String, _ timestamp: Int64, _ action:
         ("{}", "422 events is missing"), ("[]", "422 the body must be an object"),
         (#"{"events":{}}"#, "422 events must be an array"), (#"{"event":[]}"#, "422 unknown field 'event'"),
         (#"{"events":[7]}"#, "422 events[0] must be an object"),
+        (#"{"events":[7]"#, "400 byte 13: expected ',' or '}', but the text ends"),
         (#"{"events":[{"user_id":"u","item":"a"},{"user_id":"u"}]}"#, "422 events[1].item is missing"),
         (#"{"events":[{"item":"a"}]}"#, "422 events[0].user_id is missing"),
         (#"{"events":[{"user_id":7,"item":"a"}]}"#, "422 events[0].user_id must be a string"),
