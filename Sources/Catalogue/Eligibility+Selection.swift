@@ -55,7 +55,7 @@ extension CatalogueSnapshot {
             if let allowed = mask.allowed, !allowed.has(row) { continue }
             if mask.excluded.containsSorted(row) { continue }
             guard quota?.takes(row) ?? true else { continue }
-            items.append(ScoredRow(row: row, score: Float(popularity(row))))
+            items.append(ScoredRow(row: row, score: popularityScore(row)))
         }
         return items
     }

@@ -118,6 +118,8 @@ import Testing
             (#""embedding":[1,2]"#, "embedding has 2 numbers, the rows of the model have 32"),
             (#""embedding":[]"#, "embedding has 0 numbers"),
             (#""embedding":[1e39]"#, "items[1].embedding[0] must be a number that float32 holds"),
+            // A score would overflow, and fail every request.
+            ("\"embedding\":[\(numbers.dropLast())3e38]", "embedding[31] is 3e+38, not from -1e12 to 1e12"),
             (#""embedding":[null]"#, "items[1].embedding[0] must be a number"),
             (#""embedding":"x""#, "items[1].embedding must be an array of numbers"),
             (#""like":[]"#, "items[1].like must name at least one item"),

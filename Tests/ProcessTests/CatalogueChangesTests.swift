@@ -98,6 +98,21 @@ import Testing
         #expect(try again.items() == ["drama-1-02"] && again.scores() == [123456.5])
     }
 
+    /// Popularities are float64 and scores float32.
+    @Test func popularityBeyondAScore_IsTheGreatestScore() throws {
+        let server = try RunningServer()
+        defer { server.stop() }
+        let connection = try server.connect()
+        let changes = #"{"item":"drama-1-02","popularity":1e300},{"item":"drama-1-03","popularity":1e301}"#
+        #expect(try Self.patch(connection, changes).status == 200)
+        let popular = try connection.recommend("{\"history\":[],\"k\":2}")
+        #expect(try popular.status == 200 && popular.items() == ["drama-1-03", "drama-1-02"])
+        let score = "\"score\":3.4028235e+38"
+        #expect(popular.text.components(separatedBy: score).count == 3)
+        let ranked = try connection.post("/rank", "{\"history\":[],\"candidates\":[\"drama-1-02\"]}")
+        #expect(ranked.status == 200 && ranked.text.contains(score))
+    }
+
     @Test func malformedChange_ChangesNothing() throws {
         let server = try RunningServer()
         defer { server.stop() }
@@ -116,6 +131,9 @@ import Testing
             let refused = try Self.patch(connection, items)
             #expect(try refused.status == 422 && refused.json()["detail"] as? String == sentence, "\(refused.text)")
         }
+        // A body that is no JSON is that first of all.
+        let half = try connection.post("/admin/catalogue/demo", #"{"items":[{"item":"x","colour":1}]"#, method: "PATCH")
+        #expect(half.status == 400)
         let lines = "{\"item\":\"drama-1-02\",\"available\":false}\n{\"item\":"
         let head = "PATCH /admin/catalogue/demo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
         try connection.send(head + "Content-Length: \(lines.utf8.count)\r\n\r\n" + lines)

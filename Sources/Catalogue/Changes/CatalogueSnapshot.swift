@@ -195,6 +195,11 @@ package final class CatalogueSnapshot: Sendable {
         return contains(row) ? popularities[Int(row)] : 0
     }
 
+    /// An item's popularity as a score. The largest float32 stands for everything above it.
+    package func popularityScore(_ row: Int32) -> Float {
+        Float(min(popularity(row), Double(Float.greatestFiniteMagnitude)))
+    }
+
     // MARK: - Tags
 
     /// The number of a tag; nil if no item has ever had it.

@@ -22,6 +22,10 @@ package final class ItemTable: Sendable {
         firstAddedRow = AddedRows.first(behind: rows)
     }
 
+    /// The largest number of a stated row. Far above those of trained rows, and far enough below the largest float32 that no
+    /// score overflows: one such score would fail every request.
+    private static let largestNumber: Float = 1e12
+
     /// The added rows after the first `count`.
     package func added(after count: Int) -> [[Float]] {
         added.withLock { $0.count > count ? Array($0[count...]) : [] }
@@ -46,7 +50,11 @@ package final class ItemTable: Sendable {
     func row(of item: AddedItem, in catalogue: Catalogue) -> Result<[Float], AddedItem.Fault> {
         switch item.source {
         case .embedding(let numbers):
-            return numbers.count == width ? .success(numbers) : .failure(.width(numbers.count, of: width))
+            if numbers.count != width { return .failure(.width(numbers.count, of: width)) }
+            if let place = numbers.firstIndex(where: { $0.magnitude > Self.largestNumber }) {
+                return .failure(.large(place, numbers[place]))
+            }
+            return .success(numbers)
         case .like(let ids):
             var sum = [Double](repeating: 0, count: width)
             for id in ids {
@@ -89,6 +97,7 @@ package struct AddedItem: Sendable, Equatable {
     /// Why an item's row cannot be computed.
     enum Fault: Error {
         case width(Int, of: Int)
+        case large(Int, Float)
         case unknown(String)
         case unreadable
         case noInteger
@@ -96,6 +105,7 @@ package struct AddedItem: Sendable, Equatable {
         var description: String {
             switch self {
             case .width(let count, let width): "embedding has \(count) numbers, the rows of the model have \(width)"
+            case .large(let place, let number): "embedding[\(place)] is \(number), not from -1e12 to 1e12"
             case .unknown(let id): "like names '\(id.prefix(64))', which is no item of the model's bundle"
             case .unreadable:
                 "the rows that like names cannot be read: the bundle's file has changed since it was loaded"

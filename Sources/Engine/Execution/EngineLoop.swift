@@ -322,7 +322,7 @@ extension CatalogueSnapshot {
     package func coldStart(_ request: RecommendationRequest, timing: Recommendation.Timing) -> Recommendation {
         let items: [ScoredRow]
         if case .rank(let rows) = request.mode {
-            items = rows.map { ScoredRow(row: $0, score: Float(popularity($0))) }
+            items = rows.map { ScoredRow(row: $0, score: popularityScore($0)) }
         } else {
             items = mostPopular(request.count, request.eligibility)
         }
