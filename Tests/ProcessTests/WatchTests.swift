@@ -6,6 +6,7 @@ import Testing
 @Suite struct WatchTests {
     private struct Fixture {
         let folder: URL
+        var name = "demo"
 
         func bundle(_ version: String) throws -> URL {
             let bundle = folder.appendingPathComponent("demo-\(version)")
@@ -13,6 +14,7 @@ import Testing
             let file = bundle.appendingPathComponent("config.json")
             try String(contentsOf: file, encoding: .utf8)
                 .replacing("\"version\": \"1\"", with: "\"version\": \"\(version)\"")
+                .replacing("\"name\": \"demo\"", with: "\"name\": \"\(name)\"")
                 .write(to: file, atomically: true, encoding: .utf8)
             return bundle
         }
@@ -74,6 +76,31 @@ import Testing
             try FileManager.default.removeItem(at: fixture.link)
             try FileManager.default.moveItem(at: third, to: fixture.link)
             try wait(connection) { try version(connection) == "3" }
+            #expect(try failures(connection) == 0)
+        }
+    }
+
+    @Test func linksThatAreSwappedTogether_AreAllServed() throws {
+        try Genrec.withTemporaryFolder { folder in
+            let names = ["a", "b", "c"]
+            let fixtures = try names.map { name in
+                let own = folder.appendingPathComponent(name)
+                try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
+                return Fixture(folder: own, name: name)
+            }
+            for fixture in fixtures { try fixture.lead(to: try fixture.bundle("1")) }
+            let file = folder.appendingPathComponent("genrec.yaml").path
+            let models = fixtures.map { "  - bundle: \($0.link.path)\n    watch: true\n" }.joined()
+            try "models:\n\(models)default_model: a\n".write(toFile: file, atomically: true, encoding: .utf8)
+            let server = try RunningServer(["--config", file])
+            defer { server.stop() }
+            let connection = try server.connect()
+            let next = try fixtures.map { try $0.bundle("2") }
+            for (fixture, bundle) in zip(fixtures, next) { try fixture.lead(to: bundle) }
+            try wait(connection) {
+                let models = try #require(try connection.get("/models").json()["models"] as? [[String: Any]])
+                return models.allSatisfy { $0["version"] as? String == "2" }
+            }
             #expect(try failures(connection) == 0)
         }
     }

@@ -44,17 +44,15 @@ final class BundleWatcher: @unchecked Sendable {
     }
 
     private func look(_ fleet: Fleet, _ loader: FleetLoader) {
-        // The reload in progress may be for this very change.
-        guard !loader.isReloading else { return }
-        let changed = watches.withLock { watches in
-            watches.keys.sorted().filter { directory in
+        for directory in watches.withLock({ $0.keys.sorted() }) {
+            // A reload that is under way may be of this very change. It also prevents others, which the next looks find.
+            guard loader.canReload else { return }
+            let isChanged = watches.withLock { watches in
                 let state = Self.fingerprints(directory)
                 return watches[directory]?.shouldRead(state) ?? false && state.first != .some(nil)
             }
-        }
-        for directory in changed {
-            let member = fleet.watchedMember(of: directory)
-            if let model = member?.model { loader.reload(model) }
+            guard isChanged, let model = fleet.watchedMember(of: directory)?.model else { continue }
+            loader.reload(model)
         }
     }
 

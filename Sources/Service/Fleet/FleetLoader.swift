@@ -80,7 +80,11 @@ final class FleetLoader: Sendable {
         }
     }
 
-    var isReloading: Bool { state.withLock { $0.isReloading } }
+    /// Whether a model can be loaded in the place of another now: the server is ready, and no other reload is under way.
+    var canReload: Bool {
+        guard case .ready = fleet.engines.phase else { return false }
+        return state.withLock { !$0.isReloading && !$0.isStopped }
+    }
 
     private func reload(_ model: ServedModel, _ completion: @escaping Completion) throws(FleetError) {
         let isBusy = state.withLock { state in
