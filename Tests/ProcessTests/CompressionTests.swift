@@ -72,8 +72,9 @@ private func gunzip(_ input: [UInt8]) throws -> String {
                 (Array("plain".utf8), 400, "at byte 0"), (bomb, 413, "more than 70000 bytes"),
             ] {
                 let connection = try server.connect()
-                let reply = try send(body, "Content-Encoding: gzip", over: connection)
+                let reply = try send(body, "Content-Encoding: gzip\r\nX-Request-Id: mine", over: connection)
                 #expect(reply.status == status && reply.text.contains(words), "\(reply.text)")
+                #expect(reply.headers["x-request-id"] == "mine")
                 #expect(try connection.isClosedByServer())
             }
             let connection = try server.connect()

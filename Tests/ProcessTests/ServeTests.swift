@@ -206,8 +206,12 @@ import Testing
         try withServer(environment: ["GENREC_HTTP_MAX_BODY_BYTES": "64"]) { connection, _ in
             let atLimit = try connection.recommend("{\"history\":[]" + String(repeating: " ", count: 50) + "}")
             #expect(atLimit.status == 200)
-            let beyond = try connection.recommend("{\"history\":[]" + String(repeating: " ", count: 51) + "}")
-            #expect(beyond.status == 413)
+            let beyond = try connection.recommend(
+                "{\"history\":[]" + String(repeating: " ", count: 51) + "}",
+                headers: ["X-Request-Id": "large-1"]
+            )
+            #expect(beyond.status == 413 && beyond.headers["x-request-id"] == "large-1")
+            #expect(try beyond.json()["request_id"] as? String == "large-1")
         }
     }
 

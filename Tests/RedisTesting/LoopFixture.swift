@@ -7,7 +7,7 @@ package final class LoopFixture: Sendable {
     private final class Handler: HTTPHandler {
         func headReceived(_ head: HTTPRequestHead) -> HeadVerdict { .accept(maximumBodyBytes: 0) }
         func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {}
-        func errorResponse(status: Int, detail: String) -> HTTPResponse {
+        func errorResponse(status: Int, detail: String, to head: HTTPRequestHead?) -> HTTPResponse {
             HTTPResponse(status: status, headers: [], body: [])
         }
         func observe(_ event: HTTPEvent) {}

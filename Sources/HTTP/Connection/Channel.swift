@@ -314,7 +314,11 @@ struct ChannelState {
                     return used
                 }
             case .refused(let refusal):
-                let response = context.handler.errorResponse(status: refusal.status, detail: refusal.detail)
+                let response = context.handler.errorResponse(
+                    status: refusal.status,
+                    detail: refusal.detail,
+                    to: connection.request
+                )
                 connection.reply(toRefusal: response, date: context.date, now: context.now)
             case .cancelled:
                 let since = connection.requestAt

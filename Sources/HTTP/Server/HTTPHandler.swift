@@ -24,9 +24,11 @@ package protocol HTTPHandler: AnyObject, Sendable {
     /// answered, or its connection waits forever.
     func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange)
 
-    /// The reply to a request that HTTP itself refuses (malformed, too large, too slow, too many connections). `detail`
-    /// is one sentence. The connection closes after the reply; HTTP adds Retry-After to 503 if it is missing.
-    func errorResponse(status: Int, detail: String) -> HTTPResponse
+    /// The reply to a request that HTTP itself refuses (malformed, too large, too slow, too many connections). `detail` is
+    /// one sentence. The connection closes after it; HTTP adds Retry-After to 503 if it is missing.
+    ///
+    /// - Parameter head: the request's, if it was complete before the request was refused.
+    func errorResponse(status: Int, detail: String, to head: HTTPRequestHead?) -> HTTPResponse
 
     /// Receives an event for metrics and the log.
     func observe(_ event: HTTPEvent)

@@ -145,8 +145,8 @@ package final class RequestHandler: HTTPHandler {
         operation.answer(self, request, exchange)
     }
 
-    package func errorResponse(status: Int, detail: String) -> HTTPResponse {
-        problem(status, detail, .none, requestIDs.fresh())
+    package func errorResponse(status: Int, detail: String, to head: HTTPRequestHead?) -> HTTPResponse {
+        problem(status, detail, .none, head.map { requestIDs.id(for: $0) } ?? requestIDs.fresh())
     }
 
     package func observe(_ event: HTTPEvent) {

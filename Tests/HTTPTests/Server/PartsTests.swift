@@ -297,7 +297,9 @@ import Testing
     private final class NoHandler: HTTPHandler {
         func headReceived(_ head: HTTPRequestHead) -> HeadVerdict { .accept(maximumBodyBytes: 0) }
         func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) {}
-        func errorResponse(status: Int, detail: String) -> HTTPResponse { HTTPResponse(status: status) }
+        func errorResponse(status: Int, detail: String, to head: HTTPRequestHead?) -> HTTPResponse {
+            HTTPResponse(status: status)
+        }
         func observe(_ event: HTTPEvent) {}
     }
 

@@ -27,7 +27,7 @@ final class TestHandler: HTTPHandler {
 
     func requestReceived(_ request: HTTPRequest, exchange: HTTPExchange) { answer(request, exchange) }
 
-    func errorResponse(status: Int, detail: String) -> HTTPResponse {
+    func errorResponse(status: Int, detail: String, to head: HTTPRequestHead?) -> HTTPResponse {
         HTTPResponse(status: status, headers: [("Content-Type", "text/plain")], body: Array(detail.utf8))
     }
 
