@@ -110,6 +110,11 @@ import Testing
         for more in [",\"stream\":true", ",\"mode\":\"sequence\""] {
             #expect(try connection.recommend(body(nil, ",\"explain\":true\(more)")).status == 422)
         }
+        let streamed = try connection.recommend(
+            body(nil, ",\"explain\":true"),
+            headers: ["Accept": "text/event-stream"]
+        )
+        #expect(streamed.status == 422 && streamed.text.contains("explain is only for a reply in one piece"))
         let cold = try connection.recommend("{\"history\":[],\"explain\":true}")
         #expect(cold.status == 200 && !cold.text.contains("explanation"))
     }

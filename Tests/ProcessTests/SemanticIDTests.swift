@@ -140,6 +140,23 @@ import Testing
         }
     }
 
+    /// One beam on the first levels leaves the items of one prefix; the others are eligible all the same.
+    @Test func narrowLevels_LeaveFewerItems_ButAreNoExhaustedCatalogue() throws {
+        try withServer("sid-qwen2") { connection, cases in
+            let example = try #require(cases.last { !$0.history.isEmpty })
+            func reply(_ more: [String: Any]) throws -> TestReply {
+                try connection.recommend(try example.body(givesPrompt: false, more))
+            }
+            let narrow = try reply(["beams": [1, 1, 300], "k": 300])
+            let found = try narrow.items().count
+            #expect(found < 50)
+            let asked = try reply(["beams": [1, 1, 50], "k": 50])
+            #expect(try asked.items().count == found && asked.text.contains("\"exhausted\":false"))
+            #expect(!asked.text.contains("\"removed\""))
+            #expect(narrow.text.contains("\"exhausted\":true"))
+        }
+    }
+
     @Test func whatCannotBeAnswered_IsRefusedByName() throws {
         try withServer("sid-qwen2", environment: ["GENREC_LIMITS_MAX_BEAMS": "60"]) { connection, cases in
             let example = try #require(cases.last)

@@ -68,6 +68,15 @@ package struct PathFilter: Sendable {
     /// Whether the item at a position is eligible.
     package func contains(_ position: Int) -> Bool { isAlive(position..<position + 1) }
 
+    /// How many items of the trie are eligible.
+    package func count(in trie: PathTrie) -> Int {
+        switch form {
+        case .except(let denied): trie.itemCount - denied.count
+        case .only(let allowed): allowed.count
+        case .bits(let bits): bits.bitCount
+        }
+    }
+
     /// Whether any position of a range is eligible.
     package func isAlive(_ range: Range<Int>) -> Bool {
         switch form {

@@ -169,9 +169,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         }
         try settleHistory(&call, isSent: sendsHistory)
         if sampling != nil, mode != .sequence { throw unusable("sampling is only for the mode \"sequence\"") }
-        if call.explains, mode == .sequence || call.stream {
-            throw unusable("explain is for the mode \"top_k\" and a reply in one piece")
-        }
+        if call.explains, mode == .sequence { throw unusable("explain is only for the mode \"top_k\"") }
         if mode == .sequence { call.request.mode = .sequence(sampling) }
     }
 

@@ -109,6 +109,7 @@ struct PathCatalogue {
         )
         let eligible = Set(allowed.map { $0 + allowedTags.joined() } ?? items)
             .subtracting(excluded + excludedTags.joined())
+        #expect(filter.count(in: trie) == eligible.count)
         for item in items { #expect(filter.contains(trie.position(of: item)) == eligible.contains(item)) }
         for level in 0..<trie.levels {
             var alive: [Int32] = []

@@ -90,7 +90,8 @@ package struct PathSearch: Strategy {
         case .best(let count):
             let found = round.search.items(count, itemsPerPath: round.paths.ids.itemsPerPath)
             items = found.map { ScoredRow(row: $0.item, score: $0.score) }
-            isExhausted = items.count < count
+            // Narrow levels before the last one can also leave fewer items.
+            isExhausted = items.count < count && round.search.filter.count(in: round.paths.trie) < count
             isExact = round.search.isExact(found, count: count)
         case .scores(let rows):
             let trie = round.paths.trie

@@ -41,6 +41,12 @@ extension RequestHandler {
             exchange.respond(problem(406, detail, route, requestID))
             return
         }
+        if call.explains, case .stream = form {
+            metrics.count(.invalid)
+            note?.ended(RequestNote.Answer(outcome: .invalid))
+            exchange.respond(problem(422, "explain is only for a reply in one piece", route, requestID))
+            return
+        }
         let asked = Asked(model: model, requestID: requestID, route: route, form: form, note: note, exchange: exchange)
         guard call.asksStore else { return answer(call, asked) }
         withHistory(call, model) { [self] result in
