@@ -56,9 +56,15 @@ private final class PathEngine {
         let group = DispatchGroup()
         for (index, request) in requests.enumerated() {
             group.enter()
-            _ = try engine.submit(request, to: model) { result in
-                replies.withLock { $0[index] = result }
+            do {
+                _ = try engine.submit(request, to: model) { result in
+                    replies.withLock { $0[index] = result }
+                    group.leave()
+                }
+            } catch {
+                // Dispatch never frees a group that has been entered.
                 group.leave()
+                throw error
             }
         }
         group.wait()
