@@ -10,8 +10,8 @@ struct BenchCommand: AsyncParsableCommand {
         commandName: "bench",
         abstract: "Time a batch of histories, or of new events on cached ones, scoring included, without HTTP.",
         discussion: """
-            With semantic ids the histories are prompts of so many tokens, and each is searched with beams. --trie needs no \
-            bundle: it times the trie of a made-up catalogue. Nor does --changes, which times as many changes of one.
+            With semantic ids, --length counts the tokens of a prompt, and each prompt is searched with beams. --trie \
+            and --changes need no bundle: they time the trie of a synthetic catalogue, and changes of one.
 
             Examples:
             genrec bench --bundle movies-1
@@ -30,23 +30,23 @@ struct BenchCommand: AsyncParsableCommand {
     var batch = 1
     @Option(help: "Events of each history; default: the model's window.")
     var length: Int?
-    @Option(help: "Compute only so many new events of each history; the others are cached.")
+    @Option(help: "Compute only this many new events of each history; the others are cached.")
     var append: Int?
     @Option(help: "Items selected for each history.")
     var k = 10
-    @Option(help: "Score so many named items for each history, and select nothing.")
+    @Option(help: "Score this many candidates for each history instead of the whole catalogue.")
     var candidates: Int?
-    @Option(help: "Also time the selection where this share of the items is unavailable, from 0 to 1.")
+    @Option(help: "Also time the selection with this share of the items unavailable, from 0 to 1.")
     var unavailable: Double?
-    @Option(help: "Beams of each search, with semantic ids; default: as the bundle says, with --trie 50.")
+    @Option(help: "Beams of each search, with semantic ids; default: the bundle's; with --trie 50.")
     var beams: Int?
-    @Option(help: "Time the trie of a made-up catalogue with so many items.")
+    @Option(help: "Time the trie of a synthetic catalogue with this many items.")
     var trie: Int?
-    @Option(help: "Levels of its paths.")
+    @Option(help: "Levels of the paths, with --trie.")
     var levels = 3
-    @Option(help: "Codes of each level.")
+    @Option(help: "Codes of each level, with --trie.")
     var codes = 8_192
-    @Option(help: "Time so many changes of a made-up catalogue with as many items.")
+    @Option(help: "Time this many changes of a synthetic catalogue with as many items.")
     var changes: Int?
     @Option(help: "How long to measure, in seconds.")
     var seconds = 3.0
@@ -56,7 +56,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard [bundle != nil, trie != nil, changes != nil].count(where: { $0 }) == 1 else {
-            throw ValidationError("one of --bundle, --trie and --changes is needed")
+            throw ValidationError("give one of --bundle, --trie and --changes")
         }
         if let changes, !(1...10_000_000 ~= changes) {
             throw ValidationError("--changes must be from 1 to 10000000")
@@ -77,7 +77,7 @@ struct BenchCommand: AsyncParsableCommand {
         if let unavailable {
             guard 0...1 ~= unavailable else { throw ValidationError("--unavailable must be from 0 to 1") }
             guard candidates == nil, beams == nil else {
-                throw ValidationError("--unavailable is for selections from the whole catalogue")
+                throw ValidationError("--unavailable cannot be combined with --candidates or --beams")
             }
         }
         if let append, append < 1 { throw ValidationError("--append must be at least 1") }

@@ -9,8 +9,8 @@ struct CheckConfigCommand: AsyncParsableCommand {
         abstract: "Check a configuration file and everything it names.",
         discussion: """
             Reads the file together with environment variables (GENREC_HTTP_LISTEN for http.listen), as genrec serve \
-            does, then API keys, certificates and the bundle. Prints every fault with its file, line and column, or its \
-            variable. Nothing is served; addresses and devices are not tried.
+            does, then API keys, certificates and the bundle. Prints every fault with its file, line and column, or \
+            its variable. It serves nothing and does not try addresses or devices.
 
             Examples:
             genrec check-config /etc/genrec/genrec.yaml && systemctl restart genrec
@@ -26,7 +26,7 @@ struct CheckConfigCommand: AsyncParsableCommand {
     var page = false
 
     func validate() throws {
-        if file == nil && !defaults && !page { throw ValidationError("name a file, or say --defaults") }
+        if file == nil && !defaults && !page { throw ValidationError("name a file or give --defaults") }
     }
 
     func run() async throws {
@@ -46,5 +46,5 @@ func report(_ faults: [ConfigurationError]) throws {
         }
         throw ExitCode(1)
     }
-    Console.result("settings, bundle, keys and certificates can be used\n")
+    Console.result("settings, bundle, keys and certificates are valid\n")
 }

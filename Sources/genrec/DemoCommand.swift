@@ -12,9 +12,9 @@ struct DemoCommand: AsyncParsableCommand {
         commandName: "demo",
         abstract: "Ask a running demo for recommendations and show them with titles and times.",
         discussion: """
-            The server is one that serves the demo bundle: genrec serve without options, in another shell. A user of the demo \
-            is asked for, watches what was recommended first, and is asked for again: the server then computes the new event \
-            alone. Times are from the first byte sent to the last one received.
+            Run genrec serve without options in another shell; it serves the demo bundle. The demo requests items for \
+            a user, lets the user watch the first one, and requests again: the server then computes only the new \
+            event. Times are from the first byte sent to the last one received.
 
             Examples:
             genrec demo
@@ -27,9 +27,9 @@ struct DemoCommand: AsyncParsableCommand {
     var url = "http://127.0.0.1:8080"
     @Option(help: "Users whose recommendations are shown.")
     var users = 3
-    @Option(help: "Items that are recommended to each.")
+    @Option(help: "Items recommended to each user.")
     var k = 3
-    @Option(help: "Users who are asked for one after another to measure latency; 0: none.")
+    @Option(help: "Sequential requests to measure latency; 0: none.")
     var requests = 200
     @OptionGroup var key: KeyOptions
 

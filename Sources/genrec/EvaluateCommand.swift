@@ -13,8 +13,9 @@ struct EvaluateCommand: AsyncParsableCommand {
         commandName: "evaluate",
         abstract: "Rank every user's last event among the whole catalogue, and compare bundles.",
         discussion: """
-            With several --bundle the others are compared with the first on the users whom all can rank: differences with \
-            95 % intervals, users better and worse, and all by length of the history and popularity of the target.
+            With several --bundle, the others are compared with the first on the users that all can rank: differences \
+            with 95 % intervals and the users ranked better and worse, also by history length and by popularity of the \
+            target.
 
             Examples:
             genrec evaluate --bundle movies-1 --interactions ratings.csv
@@ -30,14 +31,14 @@ struct EvaluateCommand: AsyncParsableCommand {
     var bundle: [String]
     @Option(
         help: """
-            A file of users, items and times: tabs, commas, semicolons, "::" or blanks between them, or JSON lines, with the \
-            columns' names in the first line; .gz is read, too.
+            A file of users, items and times, separated by tabs, commas, semicolons, "::" or blanks, with column names \
+            in the first line; or JSON lines. May be compressed (.gz).
             """
     )
     var interactions: String
     @OptionGroup var reading: InteractionsOptions
     @OptionGroup var compute: ComputeOptions
-    @Option(help: "Beams of each search, and so items ranked, with semantic ids; default: as the bundle says.")
+    @Option(help: "Beams of each search, and so items ranked, with semantic ids; default: the bundle's.")
     var beams: Int?
     @Flag(help: "Print one JSON object instead of a table.")
     var json = false
@@ -76,7 +77,7 @@ struct EvaluateCommand: AsyncParsableCommand {
 
 /// The error for bundles without a common user, which cannot be compared.
 let noCommonUser = InteractionLogError(
-    description: "there is no user whom all bundles can rank: their catalogues know different items"
+    description: "there is no user that all bundles can rank: their catalogues have different items"
 )
 
 /// Writes a report to a file.
@@ -97,10 +98,10 @@ struct ComputeOptions: ParsableArguments {
     var device = "cpu"
     @Option(
         help:
-            "f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU: the type weights are packed in; auto: f32, or bf16 where the chip has it, else f16."
+            "Type of the packed weights: f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU. auto: f32 on a cpu; on an NPU bf16 if the chip supports it, otherwise f16."
     )
     var dtype = "auto"
-    @Option(help: "Threads that compute on a cpu; default: one a core.")
+    @Option(help: "Threads that compute on a cpu; default: one per core.")
     var threads: Int?
 
     var settings: ComputeSettings {

@@ -9,7 +9,7 @@ import Models
 struct GoldenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "golden",
-        abstract: "Write golden.json into a bundle: requests with the answers that whoever loads it has to get.",
+        abstract: "Write golden.json into a bundle: requests with the answers that every server must reproduce.",
         discussion: """
             The answers are computed here, on a CPU in float32. A server that loads the bundle runs the requests on its own \
             device, in its own type, and refuses the bundle if the answers differ.

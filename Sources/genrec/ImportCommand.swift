@@ -10,7 +10,7 @@ struct ImportCommand: AsyncParsableCommand {
         commandName: "import",
         abstract: "Write a bundle from a trainer's checkpoint.",
         discussion: """
-            What the checkpoint does not say is asked for, all at once, as a JSON object for --describe.
+            If the checkpoint lacks information, the error lists all that is missing, as a JSON object for --describe.
 
             Examples:
             genrec import --from huggingface --checkpoint qwen3-items \\
@@ -23,13 +23,13 @@ struct ImportCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "Whose checkpoint it is: \(checkpointFormats.joined(separator: ", ")).")
+    @Option(help: "The checkpoint's format: \(checkpointFormats.joined(separator: ", ")).")
     var from: String
-    @Option(help: "The checkpoint file, or a directory of Hugging Face's.")
+    @Option(help: "The checkpoint file, or a Hugging Face directory.")
     var checkpoint: String
-    @Option(help: "JSON that says what the checkpoint does not: heads, layer order, sometimes the window.")
+    @Option(help: "JSON with what the checkpoint does not say: heads, layer order, sometimes the window.")
     var describe: String?
-    @Option(help: "Which model, where the checkpoint holds several (a model and its average).")
+    @Option(help: "Which model to import if the checkpoint holds several (a model and its average).")
     var weights: String?
     @Option(help: "A catalogue.jsonl; without it ids are the row numbers.")
     var catalogue: String?
@@ -37,7 +37,7 @@ struct ImportCommand: AsyncParsableCommand {
     var name: String
     @Option(help: "The bundle's version.")
     var version: String
-    @Option(help: "The directory to write; it does not exist yet, or is empty.")
+    @Option(help: "The directory to write; it must be empty or not exist.")
     var output: String
     @Flag(help: "Print one JSON object instead of a line.")
     var json = false

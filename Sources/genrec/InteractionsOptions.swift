@@ -7,12 +7,12 @@ import Interactions
 struct InteractionsOptions: ParsableArguments {
     @Option(
         help: """
-            The columns of a file of interactions that has no header, or in place of its own, as user,item,rating,timestamp; \
-            names of other things are passed over.
+            The columns of a file of interactions without a header, or instead of its own, such as \
+            user,item,rating,timestamp; other names are skipped.
             """
     )
     var columns: String?
-    @Option(help: "The unit of its times: s, ms, us or iso. Default: seconds, or what the column's name says.")
+    @Option(help: "The unit of the file's times: s, ms, us or iso. Default: seconds, or what the column's name says.")
     var timeUnit: TimeUnit?
 
     var values: InteractionOptions {

@@ -14,7 +14,7 @@ struct KeyOptions: ParsableArguments {
             guard let key = ProcessInfo.processInfo.environment[apiKeyVariable], !key.isEmpty else { return nil }
             // The error names the variable but quotes nothing of the key.
             guard key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
-                throw ValidationError("\(apiKeyVariable) has a character in it that no API key has")
+                throw ValidationError("\(apiKeyVariable) has a character that API keys cannot have")
             }
             return "Bearer \(key)"
         }

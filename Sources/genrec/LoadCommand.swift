@@ -11,17 +11,17 @@ struct LoadCommand: AsyncParsableCommand {
         commandName: "load",
         abstract: "Send requests made from real histories and report latency, goodput and outcomes.",
         discussion: """
-            With --rate requests come as independent callers send them, a Poisson process that waits for nobody; latency \
-            counts from when a request was to be sent, so a server that stalls is charged for everybody who has waited. With \
-            --connections each of so many callers waits for its reply before it asks again; that finds the most a server \
-            can do. Without either it is --connections 16.
+            With --rate, requests arrive as from independent callers: a Poisson process that does not wait for \
+            replies. Latency counts from when a request was due, so it includes the wait that a stalled server causes. \
+            With --connections, that many callers each wait for a reply before the next request; this finds the \
+            maximum throughput. The default is --connections 16.
 
-            Rates are over the time to the last reply. Goodput counts replies with status 200, and where there is a deadline \
-            those within it. Requests without a reply are counted by what became of them and are in no latency. Of the \
-            latencies, "admitted" are those with status 200 or 504, "refused" those with 429 or 503; "once begun" leaves out \
-            the wait for a free connection.
+            Rates are over the time to the last reply. Goodput counts replies with status 200 that meet the deadline, \
+            if there is one. Requests without a reply are counted by outcome and are in no latency. Of the latencies, \
+            "admitted" are those with status 200 or 504, "refused" those with 429 or 503; "once begun" excludes the \
+            wait for a free connection.
 
-            Ctrl-C ends the run and prints what there is. The status is 1 if no reply came at all.
+            Ctrl-C ends the run and prints the results so far. The exit status is 1 if there was no reply at all.
 
             Examples:
             genrec load --url http://127.0.0.1:8080
@@ -35,51 +35,51 @@ struct LoadCommand: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "The server: http://HOST[:PORT][/PATH] or unix:PATH. https is not spoken.")
+    @Option(help: "The server: http://HOST[:PORT][/PATH] or unix:PATH. https is not supported.")
     var url: String
     @Option(help: "Open loop: requests a second, on average.")
     var rate: Double?
     @Option(help: "Closed loop: callers that wait for their replies.")
     var connections: Int?
-    @Option(help: "How long to send.")
+    @Option(help: "How long to send requests, in seconds.")
     var seconds = 10.0
     @Option(
         help: """
-            A file of users, items and times, in any form that evaluate reads. Without it the demo's is taken, if that is what \
-            the server serves.
+            A file of users, items and times, in any form that evaluate reads. Default: the demo's, if the server \
+            serves the demo.
             """
     )
     var interactions: String?
     @OptionGroup var reading: InteractionsOptions
-    @Option(help: "Items asked for. Default: 10, with --candidates all of them.")
+    @Option(help: "Items to request. Default: 10; with --candidates all of them.")
     var k: Int?
-    @Option(help: "For semantic ids: how many paths are followed, one number or, separated by commas, one a level.")
+    @Option(help: "For semantic ids: how many paths are followed, as one number or one per level, separated by commas.")
     var beams: String?
-    @Option(help: "Send requests to /rank, with so many different items of the interactions as candidates.")
+    @Option(help: "Send requests to /rank, with this many different items of the interactions as candidates.")
     var candidates: Int?
-    @Option(help: "top_k or sequence; without it none is sent, which means top_k.")
+    @Option(help: "top_k or sequence. Default: none is sent, which means top_k.")
     var mode: String?
-    @Option(help: "Sent as deadline_ms, and the latest that a reply counts as goodput.")
+    @Option(help: "Deadline in milliseconds, sent as deadline_ms; later replies do not count as goodput.")
     var deadlineMs: Int?
     @Option(
         help: """
-            MIN:MAX. Histories have lengths drawn evenly between these: the beginning of a user's events, continued by the \
-            same ones at later times where there are too few. Without it: all of a user's events but the last.
+            MIN:MAX. Lengths of histories are drawn uniformly from this range. A history is the beginning of a user's \
+            events, repeated at later times if there are too few. Default: all of a user's events but the last.
             """
     )
     var lengths: String?
     @Option(
         help: """
-            The share of requests, from 0 to 1, by users who came before: the same user_id, with one event more. All others \
-            come under a user_id of their own.
+            The share of requests, from 0 to 1, by returning users: the same user_id with one more event. Each other \
+            request has its own user_id.
             """
     )
     var returning = 0.0
     @Option(
         help: """
-            Replay the interactions in the order of their time against a server with a store of users: this share of what is \
-            sent, above 0 and at most 1, are events (POST /events), the rest requests by user_id alone, each by the user of \
-            the last event.
+            Replay the interactions in order of time against a server with a user store. This share of what is sent, \
+            above 0 and at most 1, is events (POST /events); the rest is requests with only user_id, each for the user \
+            of the last event.
             """
     )
     var byUser: Double?
@@ -90,13 +90,13 @@ struct LoadCommand: AsyncParsableCommand {
             """
     )
     var abandon = 0.0
-    @Option(help: "Milliseconds after which a request without a reply is given up.")
+    @Option(help: "Milliseconds after which a request without a reply is abandoned.")
     var timeoutMs = 10_000
-    @Option(help: "Connections that --rate may have; requests that find them all busy wait.")
+    @Option(help: "Maximum number of connections with --rate; when all are busy, requests wait.")
     var maxConnections = 1_024
-    @Option(help: "Threads that send.")
+    @Option(help: "Threads that send requests.")
     var threads = 1
-    @Option(help: "Chooses users, lengths and moments; the same one repeats the same requests. Default: a random one.")
+    @Option(help: "Seed for users, lengths and times; the same seed repeats the same requests. Default: random.")
     var seed: UInt64?
     @OptionGroup var key: KeyOptions
     @Option(help: "A file to write every request to, tab-separated: time, latency_ms, outcome.")
@@ -178,7 +178,7 @@ struct LoadCommand: AsyncParsableCommand {
     private var arrivals: Arrivals {
         get throws {
             guard rate == nil || connections == nil else {
-                throw ValidationError("--rate and --connections exclude each other")
+                throw ValidationError("--rate and --connections cannot be combined")
             }
             if let rate {
                 guard rate > 0, rate <= 10_000_000 else {
@@ -200,14 +200,16 @@ struct LoadCommand: AsyncParsableCommand {
             if let beams {
                 let widths = beams.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
                 guard 1...8 ~= widths.count, widths.allSatisfy({ 1...65_536 ~= $0 }) else {
-                    throw ValidationError("--beams must be from 1 to 65536, or up to 8 such numbers with commas")
+                    throw ValidationError(
+                        "--beams must be from 1 to 65536, or up to 8 such numbers separated by commas"
+                    )
                 }
                 workload.beams = widths
             }
             if let candidates {
                 guard 1...65_536 ~= candidates else { throw ValidationError("--candidates must be from 1 to 65536") }
                 guard mode == nil, beams == nil else {
-                    throw ValidationError("--mode and --beams mean nothing with --candidates")
+                    throw ValidationError("--mode and --beams cannot be combined with --candidates")
                 }
                 workload.candidates = candidates
             }
@@ -234,7 +236,7 @@ struct LoadCommand: AsyncParsableCommand {
                 guard byUser > 0, byUser <= 1 else { throw ValidationError("--by-user must be above 0 and at most 1") }
                 guard lengths == nil, returning == 0 else {
                     throw ValidationError(
-                        "--by-user sends no histories, so --lengths and --returning mean nothing with it"
+                        "--lengths and --returning cannot be combined with --by-user, which sends no histories"
                     )
                 }
                 workload.eventShare = byUser

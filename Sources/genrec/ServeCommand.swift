@@ -35,7 +35,7 @@ struct ServeCommand: AsyncParsableCommand {
     var device: String?
     @Option(
         help:
-            "Type of the packed weights: f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU. auto: f32 on a cpu; on an NPU bf16 if the chip has it, else f16."
+            "Type of the packed weights: f32, bf16 or int8 on a cpu, bf16 or f16 on an NPU. auto: f32 on a cpu; on an NPU bf16 if the chip supports it, otherwise f16."
     )
     var dtype: String?
     @Option(help: "Compute threads on a cpu.")
@@ -65,7 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
                     bar.show($0 >> 20, of: $1 >> 20)
                 }
             }
-            if bar.isShown { Console.note("packing them for the device ...\n") }
+            if bar.isShown { Console.note("packing the weights for the device ...\n") }
             if let readyLine = try await server.start() { Console.announce(readyLine + "\n") }
             try await server.waitUntilStopped()
         } catch {

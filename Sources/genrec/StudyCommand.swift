@@ -11,8 +11,9 @@ struct StudyCommand: AsyncParsableCommand {
         commandName: "study",
         abstract: "Fit quality against parameters and measured latency over bundles of several sizes.",
         discussion: """
-            Every bundle is evaluated on the same users and timed with one request of a full window. Of an architecture with at \
-            least three sizes the error 1 - METRIC is fitted by a power law, with an interval of its exponent over users.
+            Every bundle is evaluated on the same users and timed with one request of a full window. For an \
+            architecture with at least three sizes, a power law is fitted to the error 1 - METRIC, with an interval of \
+            its exponent over users.
 
             Examples:
             genrec study --bundles hstu-s hstu-m hstu-l sasrec-s \\
@@ -25,7 +26,7 @@ struct StudyCommand: AsyncParsableCommand {
     @Option(help: "A file of users, items and times, in any form that evaluate reads.")
     var interactions: String
     @OptionGroup var reading: InteractionsOptions
-    @Option(help: "The metric, as evaluate names it.")
+    @Option(help: "The metric: one of evaluate's.")
     var metric = "ndcg@10"
     @Option(help: "How long each bundle is timed, in seconds.")
     var seconds = 1.0

@@ -11,7 +11,7 @@ struct UsersCommand: AsyncParsableCommand {
         commandName: "users",
         abstract: "Import, export and show the events of users in a local store.",
         discussion: """
-            These work on the folder of a store (users.local.directory) while no server uses it.
+            The commands work on the folder of a store (users.local.directory), which no server may be using.
 
             Examples:
             genrec users import --directory users --interactions ratings.csv
@@ -26,7 +26,7 @@ struct UsersCommand: AsyncParsableCommand {
 struct UserStoreOptions: ParsableArguments {
     @Option(help: "The store's folder, users.local.directory of the server.")
     var directory: String
-    @Option(help: "The newest events that are kept of each user, users.max_events of the server.")
+    @Option(help: "How many events are kept per user, the newest, users.max_events of the server.")
     var maxEvents = 2_048
 
     func validate() throws {
@@ -36,7 +36,7 @@ struct UserStoreOptions: ParsableArguments {
     /// - Parameter isRead: the store is only read, and has to be there.
     func open(isRead: Bool = false) throws(UserStoreError) -> LocalUserStore {
         guard !isRead || LocalUserStore.isStore(directory) else {
-            throw UserStoreError(.unavailable, "there is no store of users in \(directory)")
+            throw UserStoreError(.unavailable, "there is no user store in \(directory)")
         }
         let store = try LocalUserStore(
             LocalUserStoreConfiguration(
@@ -49,7 +49,7 @@ struct UserStoreOptions: ParsableArguments {
         )
         if store.recovery.cutBytes > 0 {
             let cut = store.recovery.cutBytes
-            Console.note("the end of the users' journal was torn and cut off, \(cut) bytes\n")
+            Console.note("the users' journal ended in an incomplete record; \(cut) bytes were cut off\n")
         }
         return store
     }
@@ -60,9 +60,8 @@ struct UsersImportCommand: AsyncParsableCommand {
         commandName: "import",
         abstract: "Add the events of a file of interactions.",
         discussion: """
-            What was done is kept, too, where a column says so: one that is named action, event, event_type, \
-            behavior or the like, else rating. What is there already (the same user, item, time and action) is \
-            passed over.
+            Actions are imported, too, from a column named action, event, event_type, behavior or the like, otherwise \
+            from rating. Events that are already stored (same user, item, time and action) are skipped.
 
             Examples:
             genrec users import --directory /var/lib/genrec/users \\
@@ -75,7 +74,7 @@ struct UsersImportCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var store: UserStoreOptions
-    @Option(help: "A file of users, items and times, in any form that evaluate reads; one without times is refused.")
+    @Option(help: "A file of users, items and times, in any form that evaluate reads. It must have times.")
     var interactions: String
     @OptionGroup var reading: InteractionsOptions
     @Flag(help: "Print one JSON object instead of a line.")
@@ -87,7 +86,7 @@ struct UsersImportCommand: AsyncParsableCommand {
             options.readsActions = true
             let log = try InteractionLog(path: interactions, options: options)
             guard log.hasTimestamps else {
-                throw UserStoreError(.unavailable, "\(interactions) has no times, and events are kept by time")
+                throw UserStoreError(.unavailable, "\(interactions) has no times, but events need one")
             }
             let store = try store.open()
             let bar = ProgressBar(label: "users")
@@ -117,7 +116,7 @@ struct UsersImportCommand: AsyncParsableCommand {
                 ("users", .integer(log.users.count)), ("accepted", .integer(accepted)),
                 ("duplicates", .integer(duplicates)),
             ])
-            let text = "\(accepted) events of \(log.users.count) users taken, \(duplicates) were there already"
+            let text = "\(accepted) events of \(log.users.count) users imported, \(duplicates) already stored"
             Console.result((json ? report.line : text) + "\n")
         } catch {
             throw fail(String(describing: error))
@@ -128,7 +127,7 @@ struct UsersImportCommand: AsyncParsableCommand {
 struct UsersExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Print every event on a line of JSON, as POST /events and evaluate read it.",
+        abstract: "Print all events as JSON lines, as POST /events and evaluate read them.",
         discussion: """
             Examples:
             genrec users export --directory /var/lib/genrec/users > events.ndjson
@@ -160,7 +159,7 @@ struct UsersExportCommand: AsyncParsableCommand {
 struct UsersShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Print the events of a user as GET /users/{user_id} answers them.",
+        abstract: "Print the events of a user, like GET /users/{user_id}.",
         discussion: """
             Examples:
             genrec users show --directory /var/lib/genrec/users 196
@@ -174,7 +173,7 @@ struct UsersShowCommand: AsyncParsableCommand {
     func run() async throws {
         do {
             guard let events = try store.open(isRead: true).events(of: id) else {
-                throw UserStoreError(.unavailable, "there are no events of the user \(id)")
+                throw UserStoreError(.unavailable, "the user \(id) has no events")
             }
             var writer = JSONWriter()
             writer.beginObject()

@@ -19,7 +19,7 @@ import Testing
             for arguments in [["check-config", file], ["serve", "--check", "--config", file]] {
                 let output = try Genrec.run(arguments)
                 #expect(output.status == 0 && output.standardError.isEmpty, "\(output.standardError)")
-                #expect(output.standardOutput == "settings, bundle, keys and certificates can be used\n")
+                #expect(output.standardOutput == "settings, bundle, keys and certificates are valid\n")
             }
         }
     }

@@ -113,7 +113,7 @@ import Testing
             }
             let shown = try seen([:])
             #expect(shown.contains("\r[\u{1B}[32m#") && shown.contains("#."), "\(shown)")
-            let end = "] 12/12 MiB of weights read\r\npacking them for the device ...\r\n"
+            let end = "] 12/12 MiB of weights read\r\npacking the weights for the device ...\r\n"
             #expect(shown.contains("\u{1B}[0m" + end), "\(shown)")
             let plain = try seen(["NO_COLOR": "1"])
             #expect(plain.contains("#" + end) && !plain.contains("\u{1B}"), "\(plain)")

@@ -266,7 +266,7 @@ import Testing
             for arguments in [["export"], ["show", "1"]] {
                 let output = try Genrec.run(["users"] + arguments + ["--directory", other])
                 #expect(output.status == 1 && output.standardOutput.isEmpty)
-                #expect(output.standardError == "genrec: there is no store of users in \(other)\n")
+                #expect(output.standardError == "genrec: there is no user store in \(other)\n")
             }
             #expect(!FileManager.default.fileExists(atPath: other))
             try "user,item,timestamp\na\u{7F}b,7,30\n".write(to: file, atomically: true, encoding: .utf8)
