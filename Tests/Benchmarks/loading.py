@@ -52,7 +52,7 @@ class Server:
         model = json.loads(text)["model"]
         status, text = self.ask("DELETE", f"/admin/models/{model['name']}/{model['version']}")
         if status != 200:
-            raise RuntimeError(f"the model was not taken away: {text}")
+            raise RuntimeError(f"the model was not removed: {text}")
         return seconds
 
 

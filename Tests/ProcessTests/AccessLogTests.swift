@@ -209,7 +209,7 @@ private final class Collector: Sendable {
         #expect(text.contains("genrec_spans_exported_total 0.0\n"))
         let ended = server.stop()
         #expect(ended.status == 0)
-        #expect(ended.log.components(separatedBy: "the collector takes no spans").count == 2, "\(ended.log)")
+        #expect(ended.log.components(separatedBy: "the collector does not accept spans").count == 2, "\(ended.log)")
     }
 
     @Test(arguments: [

@@ -105,7 +105,7 @@ import Testing
             server.signal(SIGHUP)
             #expect(try status() == 200)
             let log = server.stop().log
-            #expect(log.contains("the API keys were read again") && log.contains("the API keys stay as they were"))
+            #expect(log.contains("the API keys were reloaded") && log.contains("the API keys could not be reloaded"))
             #expect(log.contains("line 1"))
         }
     }

@@ -117,7 +117,7 @@ import Testing
         for (item, words) in [
             (#""embedding":[1,2]"#, "embedding has 2 numbers, the rows of the model have 32"),
             (#""embedding":[]"#, "embedding has 0 numbers"),
-            (#""embedding":[1e39]"#, "items[1].embedding[0] must be a number that float32 holds"),
+            (#""embedding":[1e39]"#, "items[1].embedding[0] must be a number in the range of float32"),
             // A score would overflow, and fail every request.
             ("\"embedding\":[\(numbers.dropLast())3e38]", "embedding[31] is 3e+38, not from -1e12 to 1e12"),
             (#""embedding":[null]"#, "items[1].embedding[0] must be a number"),
@@ -126,11 +126,11 @@ import Testing
             (#""like":["nothing"]"#, "like names 'nothing', which is no item of the model's bundle"),
             (#""like":["x"]"#, "like names 'x'"),
             (#""like":[true]"#, "items[1].like[0] must be a string"),
-            (#""like":["anime-4-01"],"embedding":[1]"#, "items[1] has embedding and like"),
-            (#""like":["anime-4-01"],"reset":true"#, "items[1] has reset and a change beside it"),
+            (#""like":["anime-4-01"],"embedding":[1]"#, "items[1] has both embedding and like"),
+            (#""like":["anime-4-01"],"reset":true"#, "items[1] has reset together with another change"),
             (#""like":["anime-4-01"],"title":7"#, "items[1].title must be a string"),
-            (#""title":"X","popularity":1"#, "items[1].title is for new items"),
-            (#""like":["anime-4-01"],"like":["anime-4-01"]"#, "the key 'like' comes twice"),
+            (#""title":"X","popularity":1"#, "items[1].title is only for new items"),
+            (#""like":["anime-4-01"],"like":["anime-4-01"]"#, "the key 'like' is duplicated"),
         ] {
             let refused = try Self.patch(connection, #"{"item":"anime-4-01","available":false},{"item":"x",\#(item)}"#)
             #expect([400, 422].contains(refused.status) && refused.text.contains(words), "\(item): \(refused.text)")

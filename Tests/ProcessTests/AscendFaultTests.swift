@@ -93,7 +93,7 @@ import Testing
         try expectMetric("genrec_device_recoveries_total{device=\"ascend:0\"}", 1, connection)
         try expectMetric("genrec_recommend_outcomes_total{outcome=\"failed\"}", 1, connection)
         let (status, log) = server.stop()
-        #expect(status == 0 && log.contains("the device is there again"), "\(log)")
+        #expect(status == 0 && log.contains("the device is available again"), "\(log)")
     }
 
     @Test(arguments: faults)

@@ -140,6 +140,6 @@ import Testing
         #expect(server.isRunning)
         server.signal(SIGINT)
         let ended = server.waitUntilExit()
-        #expect(ended.status == 1 && ended.log.contains("a second signal ends the process at once"))
+        #expect(ended.status == 1 && ended.log.contains("a second signal ends the process immediately"))
     }
 }

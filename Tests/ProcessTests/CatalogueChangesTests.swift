@@ -124,7 +124,7 @@ import Testing
             ),
             (#"{"available":false}"#, "items[0].item is missing"),
             (#"{"item":"x"}"#, "items[0] changes nothing"),
-            (#"{"item":"x","reset":true,"popularity":1}"#, "items[0] has reset and a change beside it"),
+            (#"{"item":"x","reset":true,"popularity":1}"#, "items[0] has reset together with another change"),
             (#"{"item":"x","popularity":-1}"#, "items[0].popularity must be a finite number, at least 0"),
             (#"{"item":"x","colour":1}"#, "items[0].colour is an unknown field"),
         ] {

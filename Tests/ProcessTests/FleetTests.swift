@@ -71,7 +71,7 @@ import Testing
             #expect(try replace("demo:1", Genrec.demoBundle).status == 201)
             #expect(try Self.version(connection.recommend("{\(Self.history)}")) == "1")
             let (status, log) = server.stop()
-            #expect(status == 0 && log.contains("a model was taken away to make room"))
+            #expect(status == 0 && log.contains("a model was removed to make room"))
         }
     }
 
@@ -84,7 +84,7 @@ import Testing
             let thread = Thread {
                 while !isDone.withLock({ $0 }) {
                     guard let reply = try? caller.recommend("{\(Self.history)}") else { break }
-                    let isGap = reply.status == 503 && reply.text.contains("in the place of another; ask again")
+                    let isGap = reply.status == 503 && reply.text.contains("to replace another; retry")
                     let answer = isGap ? "gap" : reply.status == 200 ? (try? Self.version(reply)) : "\(reply.status)"
                     seen.withLock { seen in if seen.last != answer { seen.append(answer ?? "") } }
                 }
@@ -119,7 +119,7 @@ import Testing
                 let refused = try connection.post("/admin/models", body)
                 #expect(refused.status == 422)
                 let detail = try #require(try refused.json()["detail"] as? String)
-                #expect(detail.contains("golden case") && detail.hasSuffix("; demo:1 is loaded again"), "\(detail)")
+                #expect(detail.contains("golden case") && detail.hasSuffix("; demo:1 was reloaded"), "\(detail)")
                 let models = try Self.models(connection)
                 #expect(models.map { $0["version"] as? String } == ["1"])
                 #expect(models.map { $0["share"] as? Double } == [100])
@@ -186,7 +186,7 @@ import Testing
             #expect(gone.status == 404)
             #expect(
                 try gone.json()["detail"] as? String
-                    == "there is no version '1' of the model 'demo'; served are demo (2)"
+                    == "there is no version '1' of the model 'demo'; the served models are demo (2)"
             )
             #expect(try Self.version(try connection.recommend("{\(Self.history)}")) == "2")
             #expect(try Self.models(connection).filter { $0["state"] as? String == "ready" }.count == 1)
@@ -232,7 +232,7 @@ import Testing
         #expect(try ask("\"model\":\"demo\",\"version\":\"1\"").status == 200)
         #expect(try ask("\"model\":\"demo\"").status == 200)
         #expect(try ask("\"model\":\"movies\"").status == 404)
-        #expect(try ask("\"model\":\"movies\"").text.contains("served are demo (1)"))
+        #expect(try ask("\"model\":\"movies\"").text.contains("the served models are demo (1)"))
         #expect(try ask("\"version\":\"1\"").status == 422)
         #expect(try ask("\"model\":7").status == 422)
         let missing = try connection.post("/admin/models", "{\"bundle\":\"/no/such/bundle\"}")

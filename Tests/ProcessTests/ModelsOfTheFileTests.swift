@@ -123,7 +123,7 @@ import Testing
                     "F:12:11: routing.movies.split sums to 99.0, not to 100",
                     "F:14:5: routing.books has no setting 'shares'; it has split and shadow",
                     "F:14:5: routing.books.split is missing",
-                    "F:6:5: device: ascend:0 is none of those under engine.device",
+                    "F:6:5: device: ascend:0 is not listed in engine.device",
                     "F:8:5: dtype: there is no dtype 'f64'; use auto, f32, f16, bf16 or int8",
                 ]
             )
@@ -141,8 +141,8 @@ import Testing
                       music: {split: {"1": 100}}
                     """
                 ) == [
-                    "F:1:9: bundle: models is set, too; only one of them can be",
-                    "F:4:5: version '7' of the model 'movies' is there twice",
+                    "F:1:9: bundle: models is set, too; remove one of them",
+                    "F:4:5: version '7' of the model 'movies' appears twice",
                     "F:7:3: routing.movies: there is no version '8'; there are 7, 7",
                     "F:8:3: routing.music: there is no model of that name",
                     "default_model must be set, because there are models of several names: books, movies",
@@ -203,7 +203,7 @@ import Testing
             connection = try server.connect()
             #expect(try shares(connection) == [100])
             let stopped = server.stop()
-            #expect(stopped.log.contains("a model that was added is not served"))
+            #expect(stopped.log.contains("an added model is not served"))
             // An unreadable state file is not skipped.
             try "{".write(toFile: state + "/fleet.json", atomically: true, encoding: .utf8)
             let output = try Genrec.run(["serve", "--listen", "127.0.0.1:0", "--config", file])

@@ -177,13 +177,15 @@ import Testing
             #expect(
                 try refusal(["prompt_tokens": long]).contains("prompt_tokens has 100000 tokens, but the window of ")
             )
-            #expect(try refusal(["mode": "sequence"]).contains("mode \"sequence\" is not for models with semantic ids"))
+            #expect(
+                try refusal(["mode": "sequence"]).contains("models with semantic ids do not support mode \"sequence\"")
+            )
             #expect(try refusal(["include": ["prompt"]]).contains("include[0] must be one of \"tokens\", \"exact\""))
         }
         let server = try RunningServer()
         defer { server.stop() }
         let reply = try server.connect().recommend("{\"history\":[],\"beams\":5}")
-        #expect(reply.status == 422 && reply.text.contains("beams is only for models with semantic ids"))
+        #expect(reply.status == 422 && reply.text.contains("beams requires a model with semantic ids"))
     }
 
     // MARK: - Other commands

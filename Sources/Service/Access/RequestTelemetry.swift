@@ -40,11 +40,11 @@ final class RequestTelemetry: Sendable {
             SpanExporter(endpoint: endpoint, resource: Self.resource, version: BuildInfo.version) { fault in
                 if let fault {
                     logger.warning(
-                        "the collector takes no spans",
+                        "the collector does not accept spans",
                         metadata: ["telemetry.endpoint": "\(endpoint)", "error": "\(fault)"]
                     )
                 } else {
-                    logger.notice("the collector takes spans again", metadata: ["telemetry.endpoint": "\(endpoint)"])
+                    logger.notice("the collector accepts spans again", metadata: ["telemetry.endpoint": "\(endpoint)"])
                 }
             }
         }
@@ -159,7 +159,7 @@ final class RequestTelemetry: Sendable {
     func reopenFiles() {
         guard let code = access?.sink.reopen(), code != 0 else { return }
         logger.error(
-            "the access log's file cannot be opened again; the old one stays",
+            "the access log file cannot be reopened; the old one stays in use",
             metadata: ["errno": "\(code)"]
         )
     }

@@ -39,7 +39,7 @@ struct APIKeySet: Sendable {
                 throw ConfigurationError(description: "\(place): the role must be \(names)")
             }
             guard !keys.contains(where: { $0.digest.isEqual(to: digest) }) else {
-                throw ConfigurationError(description: "\(place): the key is in an earlier line, too")
+                throw ConfigurationError(description: "\(place): the key is already on an earlier line")
             }
             keys.append((digest, role))
         }

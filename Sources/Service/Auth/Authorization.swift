@@ -35,10 +35,10 @@ extension RequestHandler {
         guard case .role(let needed) = route.access else { return nil }
         let fields = head.headers("authorization")
         guard fields.count == 1, let token = Authorization.bearerToken(fields[0]) else {
-            return unauthorized("an API key is needed: Authorization: Bearer <key>", "", head, route)
+            return unauthorized("an API key is required: Authorization: Bearer <key>", "", head, route)
         }
         guard let role = keys.role(of: token) else {
-            return unauthorized("the API key is not known", ", error=\"invalid_token\"", head, route)
+            return unauthorized("the API key is unknown", ", error=\"invalid_token\"", head, route)
         }
         guard role.includes(needed) else {
             return problem(
@@ -79,10 +79,10 @@ extension RequestHandler {
         if needed == .admin {
             guard head.peer.isLoopback else { return refusal("answers only over loopback or a UNIX socket") }
             guard hosts.trustsHost(of: head) else {
-                return refusal("answers only where Host is a loopback address, localhost, or one of http.hosts")
+                return refusal("answers only requests whose Host is a loopback address, localhost or one of http.hosts")
             }
         }
-        guard !hosts.isFromForeignPage(head) else { return refusal("answers no web page from another origin") }
+        guard !hosts.isFromForeignPage(head) else { return refusal("does not answer web pages from another origin") }
         return nil
     }
 }

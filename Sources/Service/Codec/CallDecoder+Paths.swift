@@ -44,7 +44,7 @@ extension CallDecoder {
             guard try reader.peek() == .number, let token = try reader.readNumber().wholeValue, token >= 0,
                 let token = Int32(exactly: token)
             else {
-                throw unusable("prompt_tokens[\(tokens.count)] must be a token id, an integer that is not negative")
+                throw unusable("prompt_tokens[\(tokens.count)] must be a token id: an integer of at least 0")
             }
             tokens.append(token)
         }
@@ -79,14 +79,16 @@ extension RecommendCall {
     func check(_ paths: PathCatalogue?) throws(CallError) {
         func unusable(_ sentence: String) -> CallError { CallError(.unusable, sentence) }
         guard let paths else {
-            if let pathField { throw unusable("\(pathField.name) is only for models with semantic ids") }
+            if let pathField { throw unusable("\(pathField.name) requires a model with semantic ids") }
             return
         }
         if case .sequence = request.mode {
-            throw unusable("mode \"sequence\" is not for models with semantic ids: an item is several tokens already")
+            throw unusable(
+                "models with semantic ids do not support mode \"sequence\": each item is already several tokens"
+            )
         }
         guard request.eligibility.diversity == nil else {
-            throw unusable("diversity is not for models with semantic ids")
+            throw unusable("models with semantic ids do not support diversity")
         }
         if let widths = request.paths.widths {
             let levels = paths.ids.levels

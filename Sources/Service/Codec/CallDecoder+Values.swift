@@ -29,7 +29,7 @@ extension CallDecoder {
             throw unusable("unknown field '\(Self.excerpt(key.utf8))'" + (path().map { " in \($0)" } ?? ""))
         }
         guard fields.insert(field) else {
-            throw JSONError(.duplicateKey, at: key.offset, "the key '\(Self.excerpt(key.utf8))' comes twice")
+            throw JSONError(.duplicateKey, at: key.offset, "the key '\(Self.excerpt(key.utf8))' is duplicated")
         }
         return field
     }
@@ -93,7 +93,7 @@ extension CallDecoder {
         let id = try reader.readString()
         if let fault = RecommendCodec.fault(inUserID: id.utf8) { throw unusable("user_id \(fault)") }
         let name = id.string
-        guard user == nil || user == name else { throw unusable("user_id is not the user that X-User-Id names") }
+        guard user == nil || user == name else { throw unusable("user_id and X-User-Id name different users") }
         return name
     }
 

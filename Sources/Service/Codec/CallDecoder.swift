@@ -168,8 +168,8 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
             }
         }
         try settleHistory(&call, isSent: sendsHistory)
-        if sampling != nil, mode != .sequence { throw unusable("sampling is only for the mode \"sequence\"") }
-        if call.explains, mode == .sequence { throw unusable("explain is only for the mode \"top_k\"") }
+        if sampling != nil, mode != .sequence { throw unusable("sampling requires mode \"sequence\"") }
+        if call.explains, mode == .sequence { throw unusable("explain requires mode \"top_k\"") }
         if mode == .sequence { call.request.mode = .sequence(sampling) }
     }
 
@@ -178,11 +178,11 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         if !isSent, call.request.paths.prompt == nil {
             guard limits.hasStore else { throw unusable("history is missing") }
             guard call.request.userID != nil else {
-                throw unusable("history is missing, and there is no user_id whose events could be looked up")
+                throw unusable("history is missing, and without user_id it cannot be looked up")
             }
             call.asksStore = true
         } else if isSent, !call.events.isEmpty {
-            throw unusable("events are for a request without history: its last ones say the same")
+            throw unusable("events is only for requests without history; append the events to history instead")
         }
     }
 
@@ -222,7 +222,7 @@ struct CallDecoder<Source: ItemSource>: ~Copyable {
         }
         try settleHistory(&call, isSent: sendsHistory)
         guard fields.contains(.candidates) else { throw unusable("candidates is missing") }
-        if ranking.order == .request, ranking.count != nil { throw unusable("k is only for the order \"score\"") }
+        if ranking.order == .request, ranking.count != nil { throw unusable("k requires order \"score\"") }
         call.request.mode = .rank(ranking.rows)
         call.ranking = ranking
     }

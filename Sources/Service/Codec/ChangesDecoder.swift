@@ -52,7 +52,7 @@ enum ChangesDecoder {
             var hasItems = false
             while let key = try reader.nextKey() {
                 guard "items" ~= key else { throw JSONError("unknown field '\(String(key.string.prefix(64)))'") }
-                guard !hasItems else { throw JSONError(.duplicateKey, at: key.offset, "the key 'items' comes twice") }
+                guard !hasItems else { throw JSONError(.duplicateKey, at: key.offset, "the key 'items' is duplicated") }
                 hasItems = true
                 guard try reader.peek() == .array else { throw JSONError("items must be an array") }
                 try reader.beginArray()
@@ -113,7 +113,7 @@ enum ChangesDecoder {
                 throw JSONError("\(path(String(key.string.prefix(64)))) is an unknown field")
             }
             guard fields.insert(field) else {
-                throw JSONError(.duplicateKey, at: key.offset, "the key '\(key.string)' comes twice")
+                throw JSONError(.duplicateKey, at: key.offset, "the key '\(key.string)' is duplicated")
             }
             if field != .item, try reader.readNull() { continue }
             switch field {
@@ -141,16 +141,16 @@ enum ChangesDecoder {
         }
         guard !change.item.isEmpty else { throw JSONError("\(path("item")) is missing") }
         guard sources.count < 2 else {
-            throw JSONError("\(path("")) has embedding and like; a new item is made of one")
+            throw JSONError("\(path("")) has both embedding and like; a new item needs only one")
         }
         if let source = sources.first {
             change.added = AddedItem(source, title: title)
         } else if title != nil {
-            throw JSONError("\(path("title")) is for new items, which have embedding or like")
+            throw JSONError("\(path("title")) is only for new items, which have embedding or like")
         }
         let says = change.available != nil || change.tags != nil || change.popularity != nil || change.added != nil
         guard says || change.resets else { throw JSONError("\(path("")) changes nothing") }
-        guard !says || !change.resets else { throw JSONError("\(path("")) has reset and a change beside it") }
+        guard !says || !change.resets else { throw JSONError("\(path("")) has reset together with another change") }
         return change
     }
 
@@ -173,7 +173,7 @@ enum ChangesDecoder {
         while try reader.nextElement() {
             let number = try reader.peek() == .number ? Float(try reader.readNumber().doubleValue) : .nan
             guard number.isFinite else {
-                throw JSONError("\(path)[\(numbers.count)] must be a number that float32 holds")
+                throw JSONError("\(path)[\(numbers.count)] must be a number in the range of float32")
             }
             guard numbers.count < maximumWidth else {
                 throw JSONError("\(path) has more than \(maximumWidth) numbers")

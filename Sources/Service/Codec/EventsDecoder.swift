@@ -44,7 +44,7 @@ enum EventsDecoder {
             while let key = try reader.nextKey() {
                 guard "events" ~= key else { throw JSONError("unknown field '\(String(key.string.prefix(64)))'") }
                 guard !hasEvents else {
-                    throw JSONError(.duplicateKey, at: key.offset, "the key 'events' comes twice")
+                    throw JSONError(.duplicateKey, at: key.offset, "the key 'events' is duplicated")
                 }
                 hasEvents = true
                 guard try reader.peek() == .array else { throw JSONError("events must be an array") }
@@ -113,7 +113,7 @@ enum EventsDecoder {
                 throw JSONError("\(path(String(key.string.prefix(64)))) is an unknown field")
             }
             guard fields.insert(field) else {
-                throw JSONError(.duplicateKey, at: key.offset, "the key '\(key.string)' comes twice")
+                throw JSONError(.duplicateKey, at: key.offset, "the key '\(key.string)' is duplicated")
             }
             switch field {
             case .userID:

@@ -68,16 +68,17 @@ extension ServiceConfiguration {
             \.compute.tuningFile,
             allowed: "a file",
             """
-            A JSON file with the measurements, by processor and dtype. It is read if it has this processor; otherwise \
-            the measurement is added. Replicas that share it answer with equal bits. Empty: each measures for itself.
+            A JSON file with the measurements, by processor and dtype. If it has this processor, it is used; otherwise \
+            the kernels are measured and the result is added. Replicas that share it give bit-identical answers. \
+            Empty: each process measures for itself.
             """
         ).checked { $0.compute.tuning == .off ? " is set, but engine.tuning is off" : nil },
         .choice(
             "engine.fallback",
             \.compute.fallback,
             """
-            What computes while an NPU is unavailable, and requests that do not fit its memory. none: such requests \
-            get 503. cpu: the cpu computes them in f32, which needs memory for a second copy of the model.
+            What computes requests while an NPU is unavailable, and requests that do not fit its memory. none: such \
+            requests get 503. cpu: the cpu computes them in f32, which needs memory for a second copy of the model.
             """
         ).after("engine.device").checked {
             $0.compute.fallback == .cpu && $0.compute.devices == [.cpu]
@@ -93,7 +94,7 @@ extension ServiceConfiguration {
             "engine.recovery_backoff_ms",
             \.compute.backoff.firstMilliseconds,
             1...3_600_000,
-            "How long after a failure an NPU is reset and set up again. After each failed attempt the pause doubles."
+            "Pause between the failure of an NPU and the attempt to reset it and set it up again. Doubles after each failed attempt."
         ),
         .integer(
             "engine.recovery_backoff_max_ms",

@@ -279,7 +279,7 @@ extension ServiceConfiguration {
             ConfigurationError(description: "\(origin.place): \(problem)")
         }
         if let other = placement.devices?.first(where: { !compute.devices.contains($0) }) {
-            return fault("device: \(other) is none of those under engine.device")
+            return fault("device: \(other) is not listed in engine.device")
         }
         let kind = placement.devices?.first ?? compute.devices[0]
         do throws(DeviceSelectionError) {
@@ -287,7 +287,7 @@ extension ServiceConfiguration {
                 try ComputeSettings.dtype(text, for: kind)
             }
             if kind != .cpu, placement.threads != nil || dtype.map({ $0 != compute.dtype }) ?? false {
-                return fault("an NPU computes all models in one type, engine.dtype, and without threads of a cpu")
+                return fault("dtype must equal engine.dtype on an NPU, and threads is only for a cpu")
             }
         } catch {
             return fault("dtype: \(error.description)")
@@ -305,7 +305,7 @@ extension ServiceConfiguration {
             faults.append(
                 ConfigurationError(
                     description:
-                        "\(model.place): version '\(model.version)' of the model '\(model.name)' is there twice"
+                        "\(model.place): version '\(model.version)' of the model '\(model.name)' appears twice"
                 )
             )
         }

@@ -94,7 +94,7 @@ package struct ServiceConfiguration: Sendable {
         }
         if let bundle = layers.entries["bundle"], !fleet.models.isEmpty {
             faults.append(
-                ConfigurationError(description: "\(bundle.place): bundle: models is set, too; only one of them can be")
+                ConfigurationError(description: "\(bundle.place): bundle: models is set, too; remove one of them")
             )
         }
         for setting in Self.settings where layers.entries[setting.key] != nil && !faulty.contains(setting.key) {

@@ -295,8 +295,8 @@ extension ServiceConfiguration {
             \.scheduler.maxWaitNanoseconds.inMicroseconds,
             0...1_000_000,
             """
-            The most that it waits beyond that: only while the wait pays off, given the fixed cost of a batch and the \
-            request rate. With both at 0 it starts immediately.
+            The maximum additional wait. The engine waits only while that pays off, given the fixed cost of a batch \
+            and the request rate. With min_wait_us and max_wait_us at 0 it starts immediately.
             """
         ),
         .integer(
@@ -304,10 +304,10 @@ extension ServiceConfiguration {
             \.scheduler.priorityAdvantageNanoseconds.inMilliseconds,
             0...60_000,
             """
-            How much later a request counts for each level of priority below high. Within a level the earliest \
+            How much later a request counts as due for each level of priority below high. Within a level the earliest \
             deadline goes first. A request without a deadline, or with a distant one, counts as due this long plus \
-            twice its predicted compute time after its arrival, at most twice this long. So no request starves: one \
-            that arrives four times this long later never goes first.
+            twice its predicted compute time after its arrival, at most twice this long. No request starves: one that \
+            arrives four times this long after another never goes before it.
             """
         ),
     ]
@@ -328,9 +328,9 @@ extension ServiceConfiguration {
             \.cache.windowStride,
             0...65_536,
             """
-            0: of a history longer than the window the newest events are used; the window moves with every event, so \
-            nothing of such a user can be reused. Otherwise the window starts at a multiple of this number, uses \
-            between window - window_stride + 1 and window events, and is fully recomputed only once per that many \
+            0: a history longer than the window is cut to its newest events; the window moves with every event, so \
+            nothing cached of such a user can be reused. Otherwise the window starts at a multiple of this number, \
+            uses between window - window_stride + 1 and window events, and is fully recomputed only once per that many \
             events. It changes what the model sees; replies then have history_start.
             """
         ),
@@ -341,9 +341,9 @@ extension ServiceConfiguration {
             "recommend.fallback",
             \.limits.fallback,
             """
-            The answer instead of 429, 504 or the 503 of a failed device or unavailable user store, for requests that \
-            do not say. none: that status. popularity: the most popular items under the same filters, with the reason \
-            in degraded; it costs no device time.
+            What requests without fallback get instead of 429, 504 or the 503 of a failed device or unavailable user \
+            store. none: that status. popularity: the most popular items under the same filters, with the reason in \
+            degraded; it costs no device time.
             """
         ),
         .integer("limits.max_k", \.limits.maxK, 1...100_000, "The largest k of a request."),
@@ -392,7 +392,7 @@ extension ServiceConfiguration {
             "drain.timeout_ms",
             \.drainTimeoutNanoseconds.inMilliseconds,
             0...3_600_000,
-            "Grace period for requests in flight after that."
+            "Grace period for requests in flight after drain.delay_ms."
         ),
         .choice(
             "log.level",

@@ -52,7 +52,7 @@ struct SettingLayers {
                 if !value.text.isEmpty { entries[value.key] = Entry(text: value.text, place: "\(file):\(value.place)") }
             } else if keys.contains(where: { $0.hasPrefix(value.key + ".") }) {
                 if value.text.isEmpty { continue }
-                let problem = "'\(value.key)' is a section: its settings stand on lines of their own, indented"
+                let problem = "'\(value.key)' is a section: put its settings on indented lines of their own"
                 faults.append(ConfigurationError(description: "\(place): \(problem)"))
             } else {
                 let problem = "there is no setting '\(value.key)'" + Self.suggestion(for: value.key, among: keys)

@@ -40,15 +40,16 @@ extension ServiceConfiguration {
         var text = """
             # Settings
 
-            What an operator can set: in the file given with `--config`, by environment variables, or by options of `genrec serve`.
+            What an operator can set: in the file given with `--config`, by environment variables, or by options of \
+            `genrec serve`.
 
             ## Overview
 
-            Command-line options override environment variables, which override the file. The variable of `http.listen` is \
-            `GENREC_HTTP_LISTEN`. `Config/genrec.yaml` documents each setting at length; `genrec check-config \
-            FILE` checks a file together with the environment, the bundles, keys and certificates.
+            Command-line options override environment variables, which override the file. The variable of \
+            `http.listen` is `GENREC_HTTP_LISTEN`. `Config/genrec.yaml` documents each setting at length; `genrec \
+            check-config FILE` checks a file together with the environment, the bundles, keys and certificates.
 
-            `models` and `routing` are lists and mappings and stand in the file alone; <doc:Operations> has them.
+            `models` and `routing` are structured and can only be set in the file; see <doc:Operations>.
 
             """
         let defaults = ServiceConfiguration()

@@ -101,7 +101,7 @@ extension ServiceConfiguration {
         .parsed(
             "users.redis.url",
             \.users.url,
-            allowed: "redis://[user:password@]HOST:PORT[/DB], several with commas",
+            allowed: "redis://[user:password@]HOST:PORT[/DB], several separated by commas",
             """
             The store's address: redis://[user:password@]HOST:PORT[/DB], rediss:// for TLS; user and password \
             percent-encoded. Several, separated by commas: nodes of a cluster. If it has a password, prefer \

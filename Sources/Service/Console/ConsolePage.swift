@@ -13,12 +13,12 @@ extension RouteDeclaration {
         .everywhere,
         RouteOperation.reading(
             id: "console",
-            summary: "A page for people.",
+            summary: "The console: a page with state, metrics and a form for requests.",
             replies: [
                 ContractReply(
                     200,
                     [
-                        "description": "HTML that loads nothing from elsewhere.",
+                        "description": "An HTML page that loads nothing from other servers.",
                         "headers": ContractResponses.headers(withCoding: ["Content-Security-Policy"]),
                         "content": ["text/html": ["schema": ["type": "string"]]],
                     ]
@@ -81,7 +81,7 @@ enum ConsolePage {
         <header>
           <h1>genrec</h1>
           <p id="state" role="status">connecting …</p>
-          <label>API key <input id="key" type="password" autocomplete="off" placeholder="if one is needed"></label>
+          <label>API key <input id="key" type="password" autocomplete="off" placeholder="if required"></label>
         </header>
         <p id="fault" role="alert" hidden></p>
         <main>
@@ -91,7 +91,7 @@ enum ConsolePage {
         </section>
         <section aria-labelledby="live-title">
           <h2 id="live-title">The last 15 minutes</h2>
-          <p class="hint">Read every two seconds since this page was opened. Point at a chart, or focus it and use the arrow keys, for values.</p>
+          <p class="hint">Read every two seconds since the page was opened. To see values, point at a chart, or focus it and use the arrow keys.</p>
           <div id="charts"></div>
         </section>
         <section aria-labelledby="try-title">
@@ -100,7 +100,7 @@ enum ConsolePage {
             <fieldset>
               <legend>History, oldest first</legend>
               <ol id="history"></ol>
-              <p id="no-history" class="hint">Empty: the answer will be what is popular.</p>
+              <p id="no-history" class="hint">Empty: the most popular items are returned.</p>
               <div class="row">
                 <div class="search">
                   <label>Item <input id="item" autocomplete="off" placeholder="a title, or an item's id" role="combobox" aria-expanded="false" aria-controls="found" aria-autocomplete="list"></label>
@@ -116,17 +116,17 @@ enum ConsolePage {
               <label>Mode <select id="mode"><option value="top_k">best next items</option><option value="sequence">a sequence</option></select></label>
               <label>Exclude tags <input id="tags" placeholder="a, b"></label>
               <label>User <input id="user" placeholder="optional"></label>
-              <label id="beams-label" hidden>Beams <input id="beams" type="number" min="1" placeholder="as the bundle says"></label>
+              <label id="beams-label" hidden>Beams <input id="beams" type="number" min="1" placeholder="the bundle's"></label>
               <label>Only rank these <input id="candidates" placeholder="ids: a, b"></label>
-              <label class="check" id="kept-label" hidden><input id="kept" type="checkbox"> the server keeps this user's history: items are sent as events</label>
-              <label class="check"><input id="seen" type="checkbox" checked> without items of the history</label>
-              <label class="check"><input id="why" type="checkbox"> say why: which events raised an item's score</label>
+              <label class="check" id="kept-label" hidden><input id="kept" type="checkbox"> use the stored history of this user: items are sent as events</label>
+              <label class="check"><input id="seen" type="checkbox" checked> exclude items of the history</label>
+              <label class="check"><input id="why" type="checkbox"> explain: which events raised an item's score</label>
             </div>
             <p><button class="primary">Recommend</button> <span id="status" role="status"></span></p>
           </form>
           <div id="answer"></div>
           <details><summary>The same request as curl</summary><pre id="curl" tabindex="0"></pre></details>
-          <details><summary>The reply as it came</summary><pre id="reply" tabindex="0">none yet</pre></details>
+          <details><summary>The reply</summary><pre id="reply" tabindex="0">none yet</pre></details>
         </section>
         </main>
         <footer class="hint">The contract is at /openapi.json, all metrics at /metrics, readiness at /health/ready.</footer>

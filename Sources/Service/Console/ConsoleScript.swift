@@ -90,7 +90,7 @@ extension ConsolePage {
 
         const recommends = key => label(key, "route") === "/recommend";
         const charts = [
-          { title: "Recommendations a second", unit: "count", read: (now, before, seconds) => {
+          { title: "Recommendations per second", unit: "count", read: (now, before, seconds) => {
             const old = groups(before, "genrec_recommend_outcomes_total", "outcome");
             const values = {};
             for (const [outcome, value] of groups(now, "genrec_recommend_outcomes_total", "outcome")) {
@@ -106,15 +106,15 @@ extension ConsolePage {
             p50: 1000 * quantile(now, before, "genrec_queue_wait_seconds", .5),
             p99: 1000 * quantile(now, before, "genrec_queue_wait_seconds", .99),
           }) },
-          { title: "Requests in a batch", unit: "count", read: (now, before) => {
+          { title: "Requests per batch", unit: "count", read: (now, before) => {
             const grew = name => sum(now, name) - sum(before, name);
             return { mean: grew("genrec_batch_size_sum") / grew("genrec_batch_size_count"), waiting: sum(now, "genrec_queue_depth") };
           } },
-          { title: "Requests that find their user", unit: "share", top: 1, read: (now, before) => {
+          { title: "Requests with a cached user", unit: "share", top: 1, read: (now, before) => {
             const grew = name => sum(now, name) - sum(before, name);
             const whole = grew("genrec_user_cache_hits_total"), part = grew("genrec_user_cache_partial_hits_total");
             const all = whole + part + grew("genrec_user_cache_misses_total");
-            return { whole: whole / all, "in part": part / all };
+            return { "full hits": whole / all, "partial hits": part / all };
           } },
           { title: "Memory", unit: "bytes", read: now => ({
             process: sum(now, "process_resident_memory_bytes"),
@@ -224,9 +224,9 @@ extension ConsolePage {
           if (element("fault").textContent !== text) element("fault").textContent = text;
         };
         const refusal = (path, status) => path + " answers " + status + ({
-          401: ": it needs an API key, at the top of this page",
-          403: ": the key may not do this; without keys it answers only on this machine (see http.hosts)",
-          404: ": it is on the admin listener",
+          401: ": enter an API key at the top of this page",
+          403: ": the key does not permit this; without keys it answers only on this machine (see http.hosts)",
+          404: ": it may be on the admin listener",
         }[status] ?? "");
         const get = (path, accept) => fetch(path, { headers: headers({ Accept: accept }), cache: "no-store" });
 
@@ -419,9 +419,9 @@ extension ConsolePage {
           return records.some(record => record?.title);
         };
         const meanings = {
-          400: "The request is malformed.", 401: "An API key is needed: put it in at the top.", 403: "The key, or this page's origin, may not ask.",
-          404: "No such route or model on this listener.", 422: "A value cannot be used.", 429: "The server is overloaded: it refused before any work.",
-          503: "The server is loading, draining, or has no device.", 504: "The deadline passed.",
+          400: "The request is malformed.", 401: "An API key is required: enter it at the top.", 403: "The key, or this page's origin, is not permitted.",
+          404: "No such route or model on this listener.", 422: "A value cannot be used.", 429: "The server is overloaded and did not compute the request.",
+          503: "The server is loading, is draining, or has no device.", 504: "The deadline passed.",
         };
         const showAnswer = (status, reply) => {
           const answer = element("answer");
@@ -432,7 +432,7 @@ extension ConsolePage {
           hasNumbers = items.length ? typeof items[0].item === "number" : hasNumbers;
           const most = Math.max(...items.map(item => item.score), 1e-9), least = Math.min(...items.map(item => item.score), 0);
           const notes = [
-            reply.source === "popularity" ? "By popularity: the history is empty, or none of it is in the catalogue."
+            reply.source === "popularity" ? "By popularity: the history is empty or none of its items is in the catalogue."
               : `By ${reply.model?.name} ${reply.model?.version}, from ${reply.history_used} events (${reply.history_cached} already computed).`,
           ];
           if (reply.unknown_items) notes.push(`${reply.unknown_items} of the history's items are not in the catalogue and were skipped.`);
@@ -440,7 +440,7 @@ extension ConsolePage {
           if (reply.removed) notes.push("Left out: " + Object.entries(reply.removed).map(([why, count]) => why.replaceAll("_", " ") + " " + count).join(", ") + ".");
           if (reply.unknown_candidates) notes.push(`${reply.unknown_candidates} of the candidates are not in the catalogue.`);
           if (reply.beams !== undefined) {
-            notes.push(`Followed ${reply.beams} paths behind ${reply.prompt_tokens} tokens (${reply.tokens_cached} already computed). `
+            notes.push(`Followed ${reply.beams} paths after ${reply.prompt_tokens} prompt tokens (${reply.tokens_cached} already computed). `
               + (reply.exact === undefined ? "" : reply.exact ? "No other item can be better." : "More beams might find better items."));
           }
           const timing = reply.timing_ms ?? {};
@@ -461,7 +461,7 @@ extension ConsolePage {
         };
         let answers = 0;
         const send = async () => {
-          element("status").textContent = "asking …";
+          element("status").textContent = "waiting …";
           const start = performance.now();
           try {
             const reply = await fetch(route(), {

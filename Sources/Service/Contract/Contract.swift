@@ -12,12 +12,12 @@ extension RouteDeclaration {
         .everywhere,
         RouteOperation.reading(
             id: "openAPI",
-            summary: "This document.",
+            summary: "This OpenAPI document.",
             replies: [
                 ContractReply(
                     200,
                     [
-                        "description": "OpenAPI 3.1.", "headers": ContractResponses.headers(),
+                        "description": "The OpenAPI 3.1 document.", "headers": ContractResponses.headers(),
                         "content": ["application/json": ["schema": ["type": "object"]]],
                     ]
                 )
@@ -77,9 +77,9 @@ struct Contract: Sendable {
     }
 
     private static let overview = """
-        Generative recommendation: a user's history in, the best next items out. Any path answers OPTIONS with Allow, a path \
-        that is not here with 404, and a method that a path does not have with 405 and Allow. A body may be sent with Content-Encoding: gzip. \
-        Errors are problem details \
-        (RFC 9457) whose detail is one sentence.
+        Generative recommendation: from a user's history to the best next items. Every path answers OPTIONS with \
+        Allow. An unknown path is answered with 404, and a method that a path does not support with 405 and Allow. A \
+        body may be sent with Content-Encoding: gzip. Errors are problem details (RFC 9457) whose detail is one \
+        sentence.
         """
 }

@@ -55,20 +55,20 @@ struct ContractParameter: Sendable {
     static let requestID = header(
         "X-Request-Id",
         """
-        Names the request in the reply and in logs. Taken over if it is 1 to 128 visible ASCII characters without \
-        quote or backslash; anything else is replaced by a fresh one.
+        Identifies the request in the reply and in logs. It is used if it is 1 to 128 visible ASCII characters without \
+        quote or backslash; otherwise the server generates one.
         """,
         ["type": "string"]
     )
     static let deadline = header(
         "X-Deadline-Ms",
-        "As deadline_ms in the body; the earlier one counts.",
+        "Like deadline_ms in the body; the earlier of the two applies.",
         ["type": "integer", "minimum": 1, "maximum": .integer(CallLimits.maxDeadlineMilliseconds)]
     )
 
     /// A path parameter of an operation that ignores it.
     static func unread(_ name: String) -> (key: String, value: JSONValue) {
-        ("any_\(name)", path(name, "Not looked at.", ["type": "string"]).json)
+        ("any_\(name)", path(name, "Ignored.", ["type": "string"]).json)
     }
 }
 
@@ -95,7 +95,7 @@ struct ContractOperations {
                     ContractReply(
                         204,
                         [
-                            "description": "See Allow.",
+                            "description": "The methods are in Allow.",
                             "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Allow"]),
                         ]
                     )

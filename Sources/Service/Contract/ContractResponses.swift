@@ -8,36 +8,42 @@ enum ContractResponses {
 
     /// When each status is sent.
     private static let meanings: [(status: Int, meaning: String)] = [
-        (400, "The HTTP or the JSON is malformed, or an object has a key twice."),
-        (401, "The API key is missing or not known."),
+        (400, "The HTTP message or the JSON is malformed, or a JSON object has a duplicate key."),
+        (401, "The API key is missing or unknown."),
         (
             403,
             """
-            The API key's role does not suffice; or there are no keys, and the request comes from a web page of another origin, \
-            or, on a route for operators, from another machine or with a foreign Host.
+            The API key's role is insufficient; or no keys are configured and the request comes from a web page of \
+            another origin or, on an operators' route, from another machine or with a foreign Host.
             """
         ),
-        (404, "There is no such user, or no model of that name or version is served; the detail says which are."),
-        (406, "Accept allows none of the types, or Accept-Encoding none of the codings, in which the reply comes."),
+        (
+            404,
+            "The user does not exist, or no model of that name or version is served; the detail lists those that are."
+        ),
+        (406, "Accept allows none of the reply's types, or Accept-Encoding none of its codings."),
         (408, "The request did not arrive in time."),
-        (409, "The same is under way or there already, or a model is not ready or has a share still."),
-        (411, "The body's length is missing; an empty body has Content-Length: 0."),
-        (413, "The body is larger than is taken here."),
+        (
+            409,
+            "The same change is in progress or already made, the model already exists, is not ready, or still has a share."
+        ),
+        (411, "The body's length is missing; an empty body needs Content-Length: 0."),
+        (413, "The body is too large."),
         (414, "The request line is too long."),
         (415, "The content type is not application/json, or the content coding is neither gzip nor identity."),
-        (417, "Expect asks for something other than 100-continue."),
-        (422, "Well-formed, but a value is not usable; the detail names it."),
+        (417, "Expect is not 100-continue."),
+        (422, "The request is well-formed, but a value is invalid; the detail names it."),
         (
             429,
-            "The queue is full, or the deadline cannot be met judging by the present service time. Nothing was done."
+            "The queue is full, or at the current service time the deadline cannot be met. Nothing was computed."
         ),
         (431, "The header fields are too large or too many."),
-        (500, "The model's scores are not numbers: a fault of the bundle that no request can cause or avoid."),
-        (501, "The method or the transfer coding is not known."),
-        (503, "Loading, draining, too many connections, or the device failed."),
-        (504, "The deadline passed before the request was computed; it never is."),
+        (500, "The model's scores are not numbers: a fault of the bundle, not of the request."),
+        (501, "The method or the transfer coding is not supported."),
+        (503, "The server is loading or draining, has too many connections, or its device failed."),
+        (504, "The deadline passed before the request was computed. It will not be computed."),
         (505, "The HTTP version is not 1.0 or 1.1."),
-        (507, "The store of users has no room; what is kept can still be read."),
+        (507, "The user store is full; stored events can still be read."),
     ]
 
     /// The responses that `problem` refers to; for HEAD, the same without content.
@@ -93,34 +99,38 @@ enum ContractResponses {
 
     static let headers: JSONValue = [
         "X-Request-Id": [
-            "description": "The caller's own, or a fresh one if it sent none that is usable.",
+            "description": "The caller's own id, or a new one if it sent none or an invalid one.",
             "required": true,
             "schema": ["type": "string", "minLength": 1, "maxLength": 128],
         ],
         "Retry-After": [
-            "description": "Seconds after which it is worth trying again.",
+            "description": "Seconds to wait before a retry.",
             "required": true,
             "schema": ["type": "integer", "minimum": 1],
         ],
         "Allow": [
-            "description": "The methods that the path takes.",
+            "description": "The methods that the path supports.",
             "required": true,
             "schema": ["type": "string"],
         ],
         "WWW-Authenticate": [
-            "description": "How to authenticate (RFC 6750). Not sent where only loopback is allowed.",
+            "description": "How to authenticate (RFC 6750). Not sent if no keys are configured.",
             "schema": ["type": "string"],
         ],
-        "Accept-Post": ["description": "The content types that are read.", "schema": ["type": "string"]],
-        "Accept-Encoding": ["description": "The content codings that are read.", "schema": ["type": "string"]],
+        "Accept-Post": [
+            "description": "The content types that request bodies may have.", "schema": ["type": "string"],
+        ],
+        "Accept-Encoding": [
+            "description": "The content codings that request bodies may have.", "schema": ["type": "string"],
+        ],
         "Content-Encoding": [
-            "description": "If Accept-Encoding asks for it and the reply is long enough.",
+            "description": "Sent if Accept-Encoding asks for it and the reply is long enough.",
             "schema": ["const": "gzip"],
         ],
         "Vary": ["description": "The request fields that the reply depends on.", "schema": ["type": "string"]],
         "Cache-Control": ["description": "Sent with streams: no-store.", "schema": ["type": "string"]],
         "X-Accel-Buffering": [
-            "description": "Sent with streams: no, so that proxies do not collect them.",
+            "description": "Sent with streams: no, so that proxies do not buffer them.",
             "schema": ["type": "string"],
         ],
         "Content-Security-Policy": ["description": "What the page may load.", "schema": ["type": "string"]],

@@ -23,7 +23,7 @@ struct ContractSchemas {
         [
             ("type", ["const": "about:blank"]), ("title", ["type": "string"]),
             ("status", ["type": "integer", "minimum": 400, "maximum": 599]),
-            ("detail", ["type": "string", "description": "One sentence that names what is wrong and where."]),
+            ("detail", ["type": "string", "description": "One sentence that says what is wrong and where."]),
             ("request_id", requestID),
         ],
         required: nil

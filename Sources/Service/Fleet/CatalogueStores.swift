@@ -48,12 +48,12 @@ final class CatalogueStores: Sendable {
                     directory: folder.map { "\($0.directory)/catalogue/\(Self.fileName(name))" },
                     maxAdded: maxAdded,
                     reportFailure: { [logger] sentence in
-                        logger?.error("changes of the catalogue", metadata: ["error": "\(sentence)"])
+                        logger?.error("the store of catalogue changes failed", metadata: ["error": "\(sentence)"])
                     }
                 )
                 if store.cutBytes > 0 {
                     logger?.warning(
-                        "the end of the catalogue's journal was torn and cut off",
+                        "the catalogue journal ended in an incomplete record, which was cut off",
                         metadata: ["model.name": "\(name)", "catalogue.cut_bytes": "\(store.cutBytes)"]
                     )
                 }

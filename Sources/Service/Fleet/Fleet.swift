@@ -87,14 +87,14 @@ final class Fleet: Sendable {
         mutating func put(_ next: Member, at place: Int) -> FleetError? {
             let (name, version) = (next.name, next.version)
             if let other = index(name, version), other != place {
-                return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
+                return FleetError(.conflict, "version '\(version)' of the model '\(name)' already exists")
             }
             let old = members[place]
             let others = members.filter { $0.name == old.name }.count - 1
             if old.name != name, others > 0, (routing[old.name]?.split.percent(old.version) ?? 0) > 0 {
                 return FleetError(
                     .conflict,
-                    "version '\(old.version)' of the model '\(old.name)' has a share of its requests, which '\(name)' cannot have"
+                    "version '\(old.version)' of the model '\(old.name)' has a share of its requests, which '\(name)' cannot take over"
                 )
             }
             members[place] = next
@@ -223,14 +223,14 @@ final class Fleet: Sendable {
     }
 
     /// The error sentence for a model that has a share of the requests but is not loaded.
-    static let gap = "the model is being loaded in the place of another; ask again"
+    static let gap = "the model is being loaded to replace another; retry"
 
     private static func unknown(_ what: String, _ state: State) -> FleetError {
         let names = state.routing.keys.sorted().map { name in
             let versions = state.members.filter { $0.name == name && $0.model != nil }.map(\.version)
             return "\(name) (\(versions.joined(separator: ", ")))"
         }
-        return FleetError(.unknown, "there is no \(what); served are \(names.joined(separator: ", "))")
+        return FleetError(.unknown, "there is no \(what); the served models are \(names.joined(separator: ", "))")
     }
 
     /// The version of a model with the largest share.
@@ -321,7 +321,7 @@ final class Fleet: Sendable {
         let refusal: FleetError? = change { state in
             if let index = state.index(name, version) {
                 guard state.members[index].failure != nil else {
-                    return FleetError(.conflict, "version '\(version)' of the model '\(name)' is there already")
+                    return FleetError(.conflict, "version '\(version)' of the model '\(name)' already exists")
                 }
                 state.members.remove(at: index)
             }
@@ -377,7 +377,7 @@ final class Fleet: Sendable {
         let (name, version) = (next.name.name, next.name.version)
         return change { state in
             guard let index = state.members.firstIndex(where: { $0.model?.isSame(as: old) ?? false }) else {
-                return FleetError(.conflict, "the model was taken away meanwhile")
+                return FleetError(.conflict, "the model was removed in the meantime")
             }
             let before = state.members[index]
             let member = Member(
@@ -431,7 +431,7 @@ final class Fleet: Sendable {
             guard state.index(member.name, member.version) == nil else {
                 return FleetError(
                     .conflict,
-                    "version '\(member.version)' of the model '\(member.name)' is there already"
+                    "version '\(member.version)' of the model '\(member.name)' already exists"
                 )
             }
             state.members.append(member)

@@ -91,7 +91,7 @@ final class FleetLoader: Sendable {
             defer { state.isReloading = true }
             return state.isReloading
         }
-        guard !isBusy else { throw FleetError(.conflict, "a reload is under way") }
+        guard !isBusy else { throw FleetError(.conflict, "a reload is in progress") }
         inTurn {
             self.replace(model) { result in
                 self.state.withLock { $0.isReloading = false }
@@ -177,7 +177,7 @@ final class FleetLoader: Sendable {
     private func replace(_ old: ServedModel, _ completion: @escaping Completion) {
         do throws(FleetError) {
             guard let origin = fleet.origin(of: old) else {
-                throw FleetError(.conflict, "the model was taken away meanwhile")
+                throw FleetError(.conflict, "the model was removed in the meantime")
             }
             let bundle = try bundle(origin.directory)
             let withItsItems = try inBackground { [fleet, loader] () throws(FleetError) -> ServedModel? in
@@ -277,7 +277,7 @@ final class FleetLoader: Sendable {
             let gone = try fleet.vacate(old.name, old.version, for: next)
             let before = gone.member
             logger.warning(
-                "a model was taken away to make room; until the next one is loaded, its requests are refused",
+                "a model was removed to make room; its requests are refused until its replacement is loaded",
                 metadata: [
                     "model.name": "\(old.name)", "model.version": "\(old.version)", "next.version": "\(next.version)",
                 ]
@@ -336,12 +336,12 @@ final class FleetLoader: Sendable {
             try fleet.giveBack(next.name, next.version, to: member)
             fill(model, before.origin) { result in
                 switch result {
-                case .success: end("is loaded again")
-                case .failure(let error): end("could not be loaded again either: \(error.message)")
+                case .success: end("was reloaded")
+                case .failure(let error): end("could not be reloaded either: \(error.message)")
                 }
             }
         } catch {
-            end("could not be loaded again either: \(error.message)")
+            end("could not be reloaded either: \(error.message)")
         }
     }
 }

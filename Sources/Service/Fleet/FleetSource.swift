@@ -27,7 +27,7 @@ struct FleetSource: ItemSource {
 
     mutating func choose(_ target: CallTarget) throws(CallError) {
         guard target.model != nil || target.version == nil else {
-            throw CallError(.unusable, "version is only for a model that is named as well")
+            throw CallError(.unusable, "version requires model")
         }
         // A call read with one model is answered by it, regardless of later changes.
         if !hasChoice, [nil, model.name.name].contains(target.model),
@@ -38,7 +38,7 @@ struct FleetSource: ItemSource {
         do throws(FleetError) {
             let chosen = try fleet.model(target.model, target.version, user: target.userID ?? requestID)
             guard hasChoice || chosen.isSame(as: model) else {
-                throw FleetError(.unknown, "the models have changed; ask again")
+                throw FleetError(.unknown, "the models have changed; retry")
             }
             // The chosen model may have newer catalogue changes; keep the snapshot with which the call was read.
             if hasChoice { model = chosen }

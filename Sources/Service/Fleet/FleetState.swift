@@ -211,7 +211,7 @@ final class FleetStateFile: Sendable {
                 try file.commit()
                 done(true)
             } catch {
-                logger.error("the routing was not kept", metadata: ["error": "\(error.message)"])
+                logger.error("the state could not be written", metadata: ["error": "\(error.message)"])
                 done(false)
             }
         }

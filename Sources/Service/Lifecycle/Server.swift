@@ -216,7 +216,7 @@ package final class Server: Sendable {
                 let identity = try ModelBundle.configuration(directory: change.directory)
                 if let replaced = change.replaced, !configuration.lets(identity, replace: replaced, changes) {
                     logger.notice(
-                        "a model that took another's place is not served: the configuration has changed since",
+                        "a replacement model is not served: the configuration has changed since it was loaded",
                         metadata: ["model.name": "\(identity.name)", "model.version": "\(identity.version)"]
                     )
                     continue
@@ -231,7 +231,7 @@ package final class Server: Sendable {
                     )
                 )
             } catch {
-                logger.error("a model that was added is not served", metadata: ["error": "\(error.message)"])
+                logger.error("an added model is not served", metadata: ["error": "\(error.message)"])
             }
         }
         var bundles: [LoadedBundle] = []
@@ -272,7 +272,7 @@ package final class Server: Sendable {
         let needed = 16 + 4 * loops
         guard DescriptorLimit.canOpen(needed) else {
             throw ServerError(
-                description: "the limit on open files is too low: the server needs \(needed) beside those it has"
+                description: "the limit on open files is too low: the server needs \(needed) more than it has open"
             )
         }
     }
@@ -402,7 +402,7 @@ package final class Server: Sendable {
         do throws(ComputeError) {
             try configuration.compute.releaseProcess()
         } catch {
-            logger.error("the devices did not end in order", metadata: ["device.error": "\(error.message)"])
+            logger.error("the devices did not shut down properly", metadata: ["device.error": "\(error.message)"])
         }
     }
 
@@ -451,7 +451,7 @@ package final class Server: Sendable {
     /// Rereads the files of keys and certificates. An unusable file changes nothing.
     package func reloadFiles() {
         manager.reload {
-            if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to read again") }
+            if keys == nil, certificates == nil { logger.notice("SIGHUP: there is no file to reread") }
             telemetry.reopenFiles()
             certificates?.reload()
             reloadKeys()
@@ -478,9 +478,12 @@ package final class Server: Sendable {
         guard let keys else { return }
         do throws(ConfigurationError) {
             let count = try keys.reload()
-            logger.notice("the API keys were read again", metadata: ["auth.keys": "\(count)"])
+            logger.notice("the API keys were reloaded", metadata: ["auth.keys": "\(count)"])
         } catch {
-            logger.error("the API keys stay as they were", metadata: ["error": "\(error.description)"])
+            logger.error(
+                "the API keys could not be reloaded; the old ones stay in use",
+                metadata: ["error": "\(error.description)"]
+            )
         }
     }
 
@@ -493,7 +496,7 @@ package final class Server: Sendable {
             logger.notice("a second signal skips the drain delay")
             stopAccepting()
         case .draining:
-            logger.warning("a second signal ends the process at once")
+            logger.warning("a second signal ends the process immediately")
             writeOutLog()
             exit(1)
         }

@@ -15,12 +15,12 @@ extension UserStoreSettings {
         let store = try LocalUserStore(
             local,
             reportFailure: { error in
-                logger.error("the store of users", metadata: ["error": "\(error.description)"])
+                logger.error("the user store failed", metadata: ["error": "\(error.description)"])
             }
         )
         if store.recovery.cutBytes > 0 {
             logger.warning(
-                "the end of the users' journal was torn and cut off",
+                "the users' journal ended in an incomplete record, which was cut off",
                 metadata: ["users.cut_bytes": "\(store.recovery.cutBytes)"]
             )
         }

@@ -29,17 +29,17 @@ struct BatchMetrics: Sendable {
             }
             sequences = counts(
                 "genrec_batch_size",
-                "Sequences computed together; identical requests are one.",
+                "Sequences computed together; identical requests count as one.",
                 upTo: scheduler.maxBatchSequences
             )
             events = counts("genrec_batch_tokens", "Events computed together.", upTo: scheduler.maxBatchEvents)
             prefill = seconds(
                 "genrec_prefill_seconds",
-                "Time to encode a batch with histories, or parts of histories, in it."
+                "Time to encode a batch that contains histories or parts of them."
             )
             decodeStep = seconds(
                 "genrec_decode_step_seconds",
-                "Time of a batch with steps of generated sequences in it, encoding and selection together."
+                "Time of a batch that contains steps of generated sequences, encoding and selection together."
             )
             topK = seconds(
                 "genrec_topk_seconds",

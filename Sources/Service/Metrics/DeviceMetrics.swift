@@ -15,7 +15,7 @@ final class DeviceMetrics: Sendable {
     init(_ registry: MetricRegistry) {
         memory = registry.gauge(
             "genrec_device_memory_bytes",
-            help: "Device memory in use, by use.",
+            help: "Device memory in use, by kind.",
             unit: "bytes",
             labels: ["device", "kind"]
         )
@@ -26,17 +26,17 @@ final class DeviceMetrics: Sendable {
         )
         ready = registry.gauge(
             "genrec_device_ready",
-            help: "1 while the device computes; 0 while it does not, whether a fallback serves in its place or not.",
+            help: "1 while the device computes, otherwise 0, even if a fallback serves instead.",
             labels: ["device"]
         )
         recoveries = registry.counter(
             "genrec_device_recoveries_total",
-            help: "Times that a device was made again after it had failed.",
+            help: "Times that a device was set up again after a failure.",
             labels: ["device"]
         )
         fallbackBatches = registry.counter(
             "genrec_fallback_batches_total",
-            help: "Batches that the fallback computed in place of a device.",
+            help: "Batches that the fallback computed instead of a device.",
             labels: ["device"]
         )
     }

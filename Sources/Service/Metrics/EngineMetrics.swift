@@ -21,15 +21,16 @@ final class EngineMetrics: Sendable {
             help: "Time from a request's arrival to the start of its batch.",
             unit: "seconds"
         )
-        queueDepth = registry.gauge("genrec_queue_depth", help: "Requests that wait to be computed.")
+        queueDepth = registry.gauge("genrec_queue_depth", help: "Requests waiting to be computed.")
         cancelled = registry.counter(
             "genrec_cancelled_total",
-            help: "Requests whose caller disconnected, by how far they had come.",
+            help: "Requests whose caller disconnected, by stage.",
             labels: ["stage"]
         ).all(CancellationStage.self)
         registry.counter(
             "genrec_wasted_compute_seconds_total",
-            help: "Device time of requests whose callers had disconnected, without rows that stay in the user cache.",
+            help:
+                "Device time spent on requests whose callers had disconnected, except for rows that stay in the user cache.",
             unit: "seconds",
             read: { [wasted] in wasted.seconds }
         )

@@ -79,17 +79,17 @@ private struct ModelFamilies: Sendable {
         paths = PathMetrics.Families(registry)
         deduplicated = registry.counter(
             "genrec_deduplicated_requests_total",
-            help: "Requests answered by the computation of an identical one that was waiting.",
+            help: "Requests answered by the computation of an identical waiting request.",
             labels: ModelLabels.names
         )
         unknownItems = registry.counter(
             "genrec_unknown_items_total",
-            help: "Item ids in requests that the catalogue does not know.",
+            help: "Item ids in requests that are not in the catalogue.",
             labels: ModelLabels.names
         )
         strangeHistories = registry.counter(
             "genrec_unknown_histories_total",
-            help: "Histories of at least five events of which the catalogue knows less than a tenth.",
+            help: "Histories of at least five events, less than a tenth of which are in the catalogue.",
             labels: ModelLabels.names
         )
         historyLength = registry.histogram(
@@ -100,18 +100,18 @@ private struct ModelFamilies: Sendable {
         )
         candidates = registry.histogram(
             "genrec_rank_candidates",
-            help: "Candidates in requests for their scores, known or not.",
+            help: "Candidates in ranking requests, known or unknown.",
             buckets: .powersOfTwo(upTo: maxCandidates),
             labels: ModelLabels.names
         )
         outcomes = registry.counter(
             "genrec_model_requests_total",
-            help: "Requests for recommendations by the version that they were for, and how they ended.",
+            help: "Requests for recommendations, by version and outcome.",
             labels: ModelLabels.names + ["outcome"]
         )
         seconds = registry.histogram(
             "genrec_model_request_seconds",
-            help: "Time from a request's last byte to its answer, by the version that answered.",
+            help: "Time from a request's last byte to its reply, by the version that answered.",
             unit: "seconds",
             labels: ModelLabels.names
         )

@@ -31,13 +31,13 @@ final class ModelMetrics: Sendable {
         )
         trieBuild = registry.gauge(
             "genrec_path_trie_build_seconds",
-            help: "How long it took to build the trie of a model's semantic ids.",
+            help: "Time to build the trie of a model's semantic ids.",
             unit: "seconds",
             labels: ModelLabels.names
         )
         reloads = registry.counter(
             "genrec_model_reloads_total",
-            help: "Attempts to replace the model, by how they ended.",
+            help: "Attempts to replace the model, by outcome.",
             labels: ["result"]
         ).all(ReloadResult.self)
     }

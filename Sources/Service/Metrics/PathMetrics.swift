@@ -26,27 +26,27 @@ struct PathMetrics: Sendable {
         init(_ registry: MetricRegistry) {
             rounds = registry.counter(
                 "genrec_beam_rounds_total",
-                help: "Rounds of searches over semantic ids, a prompt's own included.",
+                help: "Rounds of searches over semantic ids, including that of the prompt.",
                 labels: ModelLabels.names
             )
             rows = registry.counter(
                 "genrec_beam_rows_total",
-                help: "Rows of beams that were computed.",
+                help: "Rows of beams computed.",
                 labels: ModelLabels.names
             )
             candidates = registry.counter(
                 "genrec_beam_candidates_total",
-                help: "Tokens that beams could go on with.",
+                help: "Tokens with which beams could continue.",
                 labels: ModelLabels.names
             )
             sharedRows = registry.counter(
                 "genrec_beam_shared_rows_total",
-                help: "Rows of prompts that beams shared, where a copy for each would have been read.",
+                help: "Rows of prompts that beams shared instead of reading one copy each.",
                 labels: ModelLabels.names
             )
             answers = registry.counter(
                 "genrec_beam_answers_total",
-                help: "Answers by beam search; proven: no other path could have been better.",
+                help: "Answers by beam search, by whether no better path can exist (proven).",
                 labels: ModelLabels.names + ["exact"]
             )
         }

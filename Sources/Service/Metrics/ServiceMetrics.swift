@@ -55,7 +55,7 @@ package final class ServiceMetrics: Sendable {
         store = StoreMetrics(registry)
         outcomes = registry.counter(
             "genrec_recommend_outcomes_total",
-            help: "How requests for recommendations ended.",
+            help: "Requests for recommendations, by outcome.",
             labels: ["outcome"]
         ).all(RecommendOutcome.self)
         registry.gauge(

@@ -52,7 +52,7 @@ final class ServiceObserver: EngineObserver {
 
     func deviceRecovered(_ device: String) {
         metrics.devices.recovered(device)
-        logger.notice("the device is there again", metadata: ["device.name": "\(device)"])
+        logger.notice("the device is available again", metadata: ["device.name": "\(device)"])
     }
 
     func cancelled(at stage: CancellationStage) { metrics.count(stage) }
@@ -93,14 +93,14 @@ final class ServiceObserver: EngineObserver {
             }
             if description.name != device {
                 logger.warning(
-                    "the fallback serves in place of the device",
+                    "the fallback serves instead of the device",
                     metadata: ["device.name": "\(device)", "device.fallback": "\(description.name)"]
                 )
             }
             loaded(phase)
         case .recovering(let reason):
             metrics.devices.setReady(false, device: device)
-            logger.error("no device serves", metadata: ["device.name": "\(device)", "device.error": "\(reason)"])
+            logger.error("no device is available", metadata: ["device.name": "\(device)", "device.error": "\(reason)"])
         case .draining: logger.info("the engine finishes what it has admitted")
         case .failed: loaded(phase)
         case .stopped:

@@ -12,26 +12,26 @@ final class ShadowMetrics: Sendable {
     init(_ registry: MetricRegistry) {
         requests = registry.counter(
             "genrec_shadow_requests_total",
-            help: "Requests that a shadowing version computed as well.",
+            help: "Requests that a shadow version also computed.",
             labels: ModelLabels.names,
             seriesLimit: MetricsByModel.limit
         )
         drops = registry.counter(
             "genrec_shadow_dropped_total",
-            help: "Requests that a shadowing version did not compute, because others waited or it could not.",
+            help: "Requests that a shadow version did not compute, because others were waiting or it could not.",
             labels: ModelLabels.names,
             seriesLimit: MetricsByModel.limit
         )
         overlap = registry.histogram(
             "genrec_shadow_overlap",
-            help: "Share of the items of a reply that the shadowing version found as well.",
+            help: "Share of a reply's items that the shadow version also returned.",
             buckets: HistogramBuckets([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]),
             labels: ModelLabels.names,
             seriesLimit: MetricsByModel.limit
         )
         seconds = registry.histogram(
             "genrec_shadow_seconds",
-            help: "Time from the start of a shadowing computation to its end.",
+            help: "Duration of a shadow computation.",
             unit: "seconds",
             labels: ModelLabels.names,
             seriesLimit: MetricsByModel.limit

@@ -13,16 +13,16 @@ final class StoreMetrics: Sendable {
     init(_ registry: MetricRegistry) {
         requests = registry.counter(
             "genrec_store_requests_total",
-            help: "Histories that were looked up in the store of users."
+            help: "Histories looked up in the user store."
         )
         errors = registry.counter(
             "genrec_store_errors_total",
-            help: "Requests that the store of users could not serve."
+            help: "Requests that the user store could not serve."
         )
-        events = registry.counter("genrec_store_events_total", help: "Events that the store of users has taken.")
+        events = registry.counter("genrec_store_events_total", help: "Events accepted by the user store.")
         seconds = registry.histogram(
             "genrec_store_seconds",
-            help: "How long looking up a history took.",
+            help: "Time to look up a history.",
             buckets: .durations
         )
     }
@@ -31,7 +31,7 @@ final class StoreMetrics: Sendable {
     func watch(_ users: (any UserStore)?, _ registry: MetricRegistry) {
         registry.gauge(
             "genrec_store_breaker_open",
-            help: "Servers of the store of users that are given up for the moment, counted on each loop."
+            help: "Servers of the user store that are temporarily not contacted, counted per event loop."
         ) { Double(users?.openBreakers ?? 0) }
     }
 }

@@ -13,12 +13,12 @@ final class TLSMetrics: Sendable {
         self.registry = registry
         handshakes = registry.counter(
             "genrec_tls_handshakes_total",
-            help: "TLS handshakes, by how they ended.",
+            help: "TLS handshakes, by outcome.",
             labels: ["result"]
         )
         reloads = registry.counter(
             "genrec_tls_reloads_total",
-            help: "Attempts to replace the certificate, by how they ended.",
+            help: "Attempts to replace the certificate, by outcome.",
             labels: ["result"]
         )
     }
@@ -32,7 +32,7 @@ final class TLSMetrics: Sendable {
         for result in ["success", "failure"] { _ = reloads.with(result) }
         registry.gauge(
             "genrec_tls_certificate_expiry_timestamp_seconds",
-            help: "When the certificate in service expires, in seconds since the epoch.",
+            help: "When the certificate in use expires, in seconds since the epoch.",
             unit: "seconds"
         ).set(expiry)
     }

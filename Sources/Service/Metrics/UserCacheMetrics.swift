@@ -23,32 +23,32 @@ struct UserCacheMetrics: Sendable {
         init(_ registry: MetricRegistry) {
             hits = registry.counter(
                 "genrec_user_cache_hits_total",
-                help: "Requests that continued, or repeated, the kept history of their user.",
+                help: "Requests that continued or repeated their user's cached history.",
                 labels: ModelLabels.names
             )
             partialHits = registry.counter(
                 "genrec_user_cache_partial_hits_total",
-                help: "Requests that used a part of the kept history: the rest had changed, or was in use.",
+                help: "Requests that used part of the cached history; the rest had changed or was in use.",
                 labels: ModelLabels.names
             )
             misses = registry.counter(
                 "genrec_user_cache_misses_total",
-                help: "Requests for which nothing usable was kept.",
+                help: "Requests for which nothing usable was cached.",
                 labels: ModelLabels.names
             )
             evictions = registry.counter(
                 "genrec_user_cache_evictions_total",
-                help: "Users' entries that made room for others.",
+                help: "Entries evicted to make room for others.",
                 labels: ModelLabels.names
             )
             entries = registry.gauge(
                 "genrec_user_cache_entries",
-                help: "Users' entries that are kept.",
+                help: "Entries in the user cache.",
                 labels: ModelLabels.names
             )
             bytes = registry.gauge(
                 "genrec_user_cache_bytes",
-                help: "Bytes of keys and values held by users' entries and by requests.",
+                help: "Bytes of keys and values held by cache entries and by requests.",
                 unit: "bytes",
                 labels: ModelLabels.names
             )

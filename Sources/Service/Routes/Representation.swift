@@ -29,7 +29,7 @@ extension RequestHandler {
         if head.contentCoding == .unknown {
             return problem(
                 415,
-                "the content coding must be gzip, once, or identity",
+                "the content coding must be gzip, applied once, or identity",
                 route,
                 requestIDs.id(for: head),
                 headers: [("Accept-Encoding", "gzip, identity")]
@@ -37,12 +37,12 @@ extension RequestHandler {
         }
         let form = ReplyForm.choose(accept: head.combinedHeader("accept"), wantsStream: false)
         if !body.isStreamable, form != .whole {
-            return problem(406, "replies come as application/json", route, requestIDs.id(for: head))
+            return problem(406, "replies are application/json", route, requestIDs.id(for: head))
         }
         if form == nil {
             return problem(
                 406,
-                "replies come as application/json, application/x-ndjson or text/event-stream",
+                "replies are application/json, application/x-ndjson or text/event-stream",
                 route,
                 requestIDs.id(for: head)
             )

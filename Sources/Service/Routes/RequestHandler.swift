@@ -110,13 +110,13 @@ package final class RequestHandler: HTTPHandler {
             )
         }
         guard route != .none else {
-            return .reject(problem(404, "there is nothing at \(path)", route, requestIDs.id(for: head)))
+            return .reject(problem(404, "there is no route \(path)", route, requestIDs.id(for: head)))
         }
         guard let operation = route.operation(head.method, hasUsers: users != nil) else {
             return .reject(
                 problem(
                     405,
-                    "\(route.label) does not take \(head.method)",
+                    "\(route.label) does not support \(head.method)",
                     route,
                     requestIDs.id(for: head),
                     headers: [("Allow", route.allow(hasUsers: users != nil))]
@@ -125,7 +125,7 @@ package final class RequestHandler: HTTPHandler {
         }
         if let refusal = refusalOfAccess(head, route) { return .reject(refusal) }
         guard head.acceptedCodings.choose(offersGzip: offersGzip) != nil else {
-            let detail = "Accept-Encoding leaves neither identity nor gzip, as which replies come"
+            let detail = "Accept-Encoding allows neither identity nor gzip"
             return .reject(problem(406, detail, route, requestIDs.id(for: head)))
         }
         let body = operation.body.kind
@@ -139,7 +139,7 @@ package final class RequestHandler: HTTPHandler {
         if let note = head.note as? RequestNote { note.received(route, bodyBytes: request.body.count) }
         guard let operation = route.operation(head.method, hasUsers: users != nil) else {
             // Unreachable: `headReceived` has refused it.
-            exchange.respond(problem(404, "there is nothing here", .none, requestIDs.id(for: head)))
+            exchange.respond(problem(404, "there is no such route", .none, requestIDs.id(for: head)))
             return
         }
         operation.answer(self, request, exchange)
@@ -157,7 +157,7 @@ package final class RequestHandler: HTTPHandler {
         case .acceptFailed(let errno):
             logger.warning("accepting a connection failed", metadata: ["errno": "\(errno)"])
         case .fieldLeftOut(let name):
-            logger.error("a reply's header was left out: it had a control character", metadata: ["header": "\(name)"])
+            logger.error("a reply's header was omitted: it has a control character", metadata: ["header": "\(name)"])
         case .handshakeFinished(let isResumed): metrics.tls.count(isResumed: isResumed)
         case .handshakeFailed(let failure, let detail):
             metrics.tls.count(failure)

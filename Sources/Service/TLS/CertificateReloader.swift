@@ -75,12 +75,15 @@ final class CertificateReloader: @unchecked Sendable {
             metrics.countReload(succeeded: true)
             certificateServed()
             logger.notice(
-                "the certificate was read again",
+                "the certificate was reloaded",
                 metadata: ["tls.expiry": "\(credentials.validity.to)"]
             )
         } catch {
             metrics.countReload(succeeded: false)
-            logger.error("the certificate stays as it was", metadata: ["error": "\(error.description)"])
+            logger.error(
+                "the certificate could not be reloaded; the old one stays in use",
+                metadata: ["error": "\(error.description)"]
+            )
         }
     }
 
@@ -92,7 +95,7 @@ final class CertificateReloader: @unchecked Sendable {
         let now = time(nil)
         if now < from || now >= to {
             logger.warning(
-                "the certificate is not valid now",
+                "the certificate is not valid at this time",
                 metadata: ["tls.certificate": "\(settings.certificate)", "tls.begin": "\(from)", "tls.expiry": "\(to)"]
             )
         }

@@ -35,7 +35,7 @@ import Testing
         ("\(abc) admin yes", "keys line 1 must have the SHA-256 of a key and a role"),
         ("secret-key admin", "keys line 1: the SHA-256 of a key must have 64 hexadecimal digits"),
         ("\(abc) root", "keys line 1: the role must be recommend or admin"),
-        ("\(abc) admin\n\(abc) recommend", "keys line 2: the key is in an earlier line, too"),
+        ("\(abc) admin\n\(abc) recommend", "keys line 2: the key is already on an earlier line"),
     ])
     func unusableFile_IsRefusedWithItsLine_AndNothingOfIt(text: String, sentence: String) {
         #expect {

@@ -60,7 +60,7 @@ private func event(_ user: String, _ item: String, _ timestamp: Int64, _ action:
             "422 events[0].action must be a string of 1 to 256 bytes or an integer"
         ),
         (#"{"events":[{"user_id":"u","itm":"a"}]}"#, "422 events[0].itm is an unknown field"),
-        (#"{"events":[{"user_id":"u","user_id":"u"}]}"#, "400 byte 26: the key 'user_id' comes twice"),
+        (#"{"events":[{"user_id":"u","user_id":"u"}]}"#, "400 byte 26: the key 'user_id' is duplicated"),
         (#"{"events":["#, "400 byte 11: expected a value, but the text ends"),
     ])
     func malformedBody_IsRefusedByName(body: String, sentence: String) {

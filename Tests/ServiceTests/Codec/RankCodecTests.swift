@@ -92,7 +92,7 @@ import Testing
             (#""candidates":["a"],"k":0"#, "k must be an integer from 1 to 4"),
             (#""candidates":["a"],"k":5"#, "k must be an integer from 1 to 4"),
             (#""candidates":["a"],"order":"best""#, #"order must be one of "score", "request""#),
-            (#""candidates":["a"],"order":"request","k":1"#, #"k is only for the order "score""#),
+            (#""candidates":["a"],"order":"request","k":1"#, #"k requires order "score""#),
             (#""candidates":["a"],"mode":"top_k""#, "unknown field 'mode'"),
             (#""candidates":["a"],"exclude":{}"#, "unknown field 'exclude'"),
         ]

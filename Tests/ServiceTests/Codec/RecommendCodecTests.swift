@@ -334,7 +334,7 @@ import Testing
             (#"{"requests":{}}"#, "422 requests must be an array"),
             (#"[]"#, "422 the batch must be an object"),
             (#"{"request":[]}"#, "422 unknown field 'request'"),
-            (#"{"requests":[],"requests":[]}"#, "400 byte 15: the key 'requests' comes twice"),
+            (#"{"requests":[],"requests":[]}"#, "400 byte 15: the key 'requests' is duplicated"),
             (#"{"requests":[{"k":0,"history":[]},{"history":[]]}"#, "400 byte 47: expected ',' or '}'"),
             (#"{"requests":[{"k":0} {}]}"#, "400 byte 21: expected ',' or ']'"),
             (#"{"requests":[]} x"#, "400 byte 16: expected the end"),

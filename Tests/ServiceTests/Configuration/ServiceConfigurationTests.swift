@@ -141,7 +141,7 @@ import Testing
             ),
             ("auth:\n  keys: x\n", "2:3: there is no setting 'auth.keys'; did you mean 'auth.keys_file'?"),
             ("unheard: of\n", "1:1: there is no setting 'unheard'"),
-            ("http: 3\n", "1:1: 'http' is a section: its settings stand on lines of their own, indented"),
+            ("http: 3\n", "1:1: 'http' is a section: put its settings on indented lines of their own"),
         ] {
             try Self.withFile(text) { #expect(Self.refusal([:], file: $0) == "\($0):\(sentence)") }
         }

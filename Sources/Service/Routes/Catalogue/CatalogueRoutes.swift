@@ -15,17 +15,17 @@ extension RouteDeclaration {
             [.patch],
             .lines(
                 "CatalogueChanges",
-                line: "A CatalogueChange a line.",
+                line: "One CatalogueChange per line.",
                 maximumBytes: ChangesDecoder.maximumBytes
             ),
             id: "changeCatalogue",
             summary: """
-                Changes items in all versions of a model, all or none of them. From the reply on no request that arrives sees the \
-                old state, and with state.directory the changes are on the disk. Items that the model does not have are told, and \
-                change nothing.
+                Changes items in all versions of a model: all of them or none. No request that arrives after the reply \
+                sees the old state, and with state.directory the changes are on disk by then. Items that the model \
+                does not have are reported and change nothing.
                 """,
             parameters: [.model],
-            replies: [.json("What became of the changes.", "CatalogueChanged")],
+            replies: [.json("The outcome of the changes.", "CatalogueChanged")],
             problems: [404, 411, 415, 422, 507]
         ) { $0.changeCatalogue($1, $2) },
         RouteOperation(
@@ -33,19 +33,20 @@ extension RouteDeclaration {
             .ignored,
             id: "findItems",
             summary: """
-                Items whose title has a word that begins with each word of q, or whose id begins with q; the most popular first.
+                Searches for items whose title has a word beginning with each word of q, or whose id begins with q; \
+                the most popular first.
                 """,
             parameters: [
                 .model,
                 .query(
                     "q",
                     isRequired: true,
-                    "Words of a title, or how an id begins.",
+                    "Beginnings of words of a title, or the beginning of an id.",
                     ContractParameter.text
                 ),
                 .query(
                     "limit",
-                    "How many items at most.",
+                    "The maximum number of items.",
                     [
                         "type": "integer", "minimum": 1, "maximum": .integer(ItemQuery.maximumLimit),
                         "default": 20,
@@ -62,7 +63,7 @@ extension RouteDeclaration {
         .operators,
         RouteOperation.reading(
             id: "showItem",
-            summary: "An item as the version with the largest share has it.",
+            summary: "An item, as in the version with the largest share.",
             parameters: [.model, .path("item", "The item's id, percent-encoded.")],
             replies: [.json("The item.", "CatalogueItem")],
             problems: [404, 422]
@@ -71,7 +72,7 @@ extension RouteDeclaration {
 }
 
 extension ContractParameter {
-    fileprivate static let model = path("model", "Its name, percent-encoded.")
+    fileprivate static let model = path("model", "The model's name, percent-encoded.")
 }
 
 extension RequestHandler {
@@ -118,7 +119,7 @@ extension RequestHandler {
         let requestID = requestIDs.id(for: head)
         do throws(CallError) {
             let names = Route.catalogueItem.names(in: head.path) ?? []
-            guard names.count == 2 else { throw CallError(.unusable, "the path names no item") }
+            guard names.count == 2 else { throw CallError(.unusable, "the path must name a model and an item") }
             let name = try PathName.decode(names[0], as: "model")
             let id = try PathName.decode(names[1], as: "item")
             do throws(FleetError) {
@@ -187,7 +188,7 @@ struct ItemQuery {
                     1...Self.maximumLimit ~= value
                 else { throw CallError(.unusable, "limit must be from 1 to \(Self.maximumLimit)") }
                 limit = value
-            default: throw CallError(.unusable, "the query may have q and limit")
+            default: throw CallError(.unusable, "the query may only have q and limit")
             }
         }
         guard !text.isEmpty else { throw CallError(.unusable, "the query must have q=TEXT") }

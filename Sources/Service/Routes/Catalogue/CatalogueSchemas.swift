@@ -32,16 +32,16 @@ extension ContractSchemas {
                     ("item", text(ChangesDecoder.maximumTextBytes)),
                     (
                         "available",
-                        ["type": ["boolean", "null"], "description": "Whether it may be recommended."]
+                        ["type": ["boolean", "null"], "description": "Whether the item may be recommended."]
                     ),
-                    ("tags", optional(tags.adding([("description", "In place of those it has.")]))),
+                    ("tags", optional(tags.adding([("description", "Replaces the item's tags.")]))),
                     ("popularity", ["type": ["number", "null"], "minimum": 0]),
                     (
                         "embedding",
                         [
                             "type": ["array", "null"], "maxItems": .integer(ChangesDecoder.maximumWidth),
                             "items": ["type": "number"],
-                            "description": "The row of a new item, as many numbers as the model's rows have.",
+                            "description": "The row of a new item, of the same width as the model's rows.",
                         ]
                     ),
                     (
@@ -50,14 +50,14 @@ extension ContractSchemas {
                             "type": ["array", "null"], "minItems": 1, "maxItems": .integer(ChangesDecoder.maximumLike),
                             "items": reference("ItemID"),
                             "description":
-                                "Items of the bundle; the row of a new item is the mean of theirs. In place of embedding.",
+                                "Items of the bundle, the mean of whose rows is the row of the new item. An alternative to embedding.",
                         ]
                     ),
                     (
                         "title",
                         [
                             "type": ["string", "null"], "maxLength": .integer(ChangesDecoder.maximumTitleBytes),
-                            "description": "Of a new item.",
+                            "description": "The title of a new item.",
                         ]
                     ),
                     (
@@ -65,7 +65,7 @@ extension ContractSchemas {
                         [
                             "enum": [true, .null],
                             "description":
-                                "The item is as the bundle has it again; one that the bundle does not have is gone. Nothing else may stand beside it.",
+                                "Restores the item to the bundle's state, or removes an item that is not in the bundle. Cannot be combined with other changes.",
                         ]
                     ),
                 ],
@@ -89,7 +89,7 @@ extension ContractSchemas {
                         "persisted",
                         [
                             "type": "boolean",
-                            "description": "Whether they outlive the process: state.directory is set.",
+                            "description": "Whether the changes survive a restart, which needs state.directory.",
                         ]
                     ),
                     ("revision", count),
@@ -104,8 +104,8 @@ extension ContractSchemas {
                     ("item", reference("ItemID")), ("title", ["type": ["string", "null"]]), ("tags", tags),
                     ("popularity", ["type": "number", "minimum": 0]),
                     ("available", ["type": "boolean"]),
-                    ("changed", ["type": "boolean", "description": "It is not as the bundle has it."]),
-                    ("added", ["type": "boolean", "description": "The bundle does not have it."]),
+                    ("changed", ["type": "boolean", "description": "Whether the item differs from the bundle's."]),
+                    ("added", ["type": "boolean", "description": "Whether the item is not in the bundle."]),
                 ],
                 required: nil
             )

@@ -13,11 +13,11 @@ extension RouteDeclaration {
             .order("AddModel"),
             id: "addModel",
             summary: """
-                Loads a bundle beside the models that are served. It gets no share of the requests yet, unless it is the first \
-                of its name. The reply comes when it is loaded and warm. With `replace` another model is taken away \
-                before: until the reply there is a gap in which its requests are answered with 503.
+                Loads a bundle in addition to the models already served. It gets no share of the requests yet, unless \
+                it is the first of its name. The reply is sent once it is loaded and warm. With `replace`, another \
+                model is removed first; until the reply, requests for that model get 503.
                 """,
-            replies: [.json("The model.", "AddedModel", status: 201)],
+            replies: [.json("The loaded model.", "AddedModel", status: 201)],
             problems: [404, 409, 411, 422]
         ) { $0.addModel($1, $2) }
     ) { _ in
@@ -35,9 +35,9 @@ extension RouteDeclaration {
             .refused,
             id: "removeModel",
             summary:
-                "Takes a model away that has no share. Requests that it has are answered, then its memory is given back.",
-            parameters: [.modelName, .path("version", "Of the model, percent-encoded.")],
-            replies: [.json("The models that are left.", "Models")],
+                "Removes a model that has no share. Its requests are answered first, then its memory is freed.",
+            parameters: [.modelName, .path("version", "The model's version, percent-encoded.")],
+            replies: [.json("The remaining models.", "Models")],
             problems: [404, 409, 422]
         ) { $0.removeModel($1.head, $2) }
     )
@@ -50,11 +50,11 @@ extension RouteDeclaration {
             .order("Routing"),
             id: "setRouting",
             summary: """
-                Replaces the shares of a name's requests by version, in one step. Who gets which version is a function of the \
-                user alone.
+                Replaces the shares of a name's requests by version, in one step. A user always gets the same version \
+                under the same shares.
                 """,
             parameters: [.modelName],
-            replies: [.json("The shares from now on.", "RoutingReply")],
+            replies: [.json("The new shares.", "RoutingReply")],
             problems: [404, 409, 411, 422]
         ) { $0.changeRouting($1, $2) }
     ) { _ in [("Routing", ContractSchemas.routing), ("RoutingReply", ContractSchemas.routingReply)] }
@@ -66,16 +66,16 @@ extension RouteDeclaration {
             [.post],
             .refused,
             id: "rollBack",
-            summary: "The shares before the last change.",
+            summary: "Restores the shares from before the last change.",
             parameters: [.modelName],
-            replies: [.json("The shares from now on.", "RoutingReply")],
+            replies: [.json("The new shares.", "RoutingReply")],
             problems: [404, 409, 411, 422]
         ) { $0.rollBack($1.head, $2) }
     )
 }
 
 extension ContractParameter {
-    fileprivate static let modelName = path("name", "Of a model, percent-encoded.")
+    fileprivate static let modelName = path("name", "The name of a model, percent-encoded.")
 }
 
 /// The body of `POST /admin/models`.
@@ -124,7 +124,7 @@ extension RequestHandler {
         let requestID = requestIDs.id(for: head)
         do throws(CallError) {
             let names = Route.model.names(in: head.path) ?? []
-            guard names.count == 2 else { throw CallError(.unusable, "the path names no version of a model") }
+            guard names.count == 2 else { throw CallError(.unusable, "the path must name a model and a version") }
             let name = try PathName.decode(names[0], as: "name")
             let version = try PathName.decode(names[1], as: "version")
             do throws(FleetError) {
@@ -132,7 +132,7 @@ extension RequestHandler {
             } catch {
                 return exchange.respond(problem(error.status, error.message, .model, requestID))
             }
-            logger.notice("a model was taken away", metadata: ["model.name": "\(name)", "model.version": "\(version)"])
+            logger.notice("a model was removed", metadata: ["model.name": "\(name)", "model.version": "\(version)"])
             stateFile.save(fleet) { _ in exchange.respond(self.modelsReply(head, .model)) }
         } catch {
             exchange.respond(problem(error.status, error.detail, .model, requestID))

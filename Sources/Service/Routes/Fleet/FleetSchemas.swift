@@ -11,7 +11,7 @@ extension ContractSchemas {
                 [
                     "type": "string", "pattern": "^.+:[^:]+$",
                     "description":
-                        "NAME:VERSION of a model that is taken away before, where there is no room for both; the bundle takes its place.",
+                        "NAME:VERSION of a model that is removed first and that the bundle replaces, for when memory does not suffice for both.",
                 ]
             ),
         ],
@@ -43,6 +43,6 @@ extension ContractSchemas {
     private static let shares: JSONValue = ["type": "object", "additionalProperties": percent]
 
     static let persisted: JSONValue = [
-        "type": "boolean", "description": "Whether the change outlives the process: state.directory is set.",
+        "type": "boolean", "description": "Whether the change survives a restart, which needs state.directory.",
     ]
 }

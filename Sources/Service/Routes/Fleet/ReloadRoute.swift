@@ -12,10 +12,10 @@ extension RouteDeclaration {
             .order("ReloadRequest", isRequired: false),
             id: "reload",
             summary: """
-                Loads a model's bundle anew beside it, checks it and swaps the two; the reply comes when that is done. If it \
-                fails, the one before still serves.
+                Loads a model's bundle again beside the old one, checks it and swaps the two; the reply is sent after \
+                that. If it fails, the old one continues to serve.
                 """,
-            replies: [.json("The model that serves now.", "Reloaded")],
+            replies: [.json("The model now served.", "Reloaded")],
             problems: [404, 409, 411, 422]
         ) { $0.reload($1, $2) }
     ) { _ in

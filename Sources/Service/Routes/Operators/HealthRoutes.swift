@@ -11,8 +11,8 @@ extension RouteDeclaration {
         .everywhere,
         RouteOperation.reading(
             id: "live",
-            summary: "Whether the process can answer. Never waits for the engine.",
-            replies: [.json("It can.", "Liveness")]
+            summary: "Whether the process responds. Never waits for the engine.",
+            replies: [.json("The process responds.", "Liveness")]
         ) { $0.liveReply($1) }
     ) { _ in [("Liveness", ContractSchemas.object([("live", ["const": true])], required: nil))] }
 
@@ -21,13 +21,13 @@ extension RouteDeclaration {
         .everywhere,
         RouteOperation.reading(
             id: "ready",
-            summary: "Whether requests would be served.",
-            replies: [.json("They would.", "Readiness"), ContractReply(503, unreadyReply)]
+            summary: "Whether requests are served.",
+            replies: [.json("Requests are served.", "Readiness"), ContractReply(503, unreadyReply)]
         ) { $0.readyReply($1) }
     ) { _ in [("Readiness", readiness)] }
 
     private static let unreadyReply: JSONValue = [
-        "description": "They would not, and why; or too many connections.",
+        "description": "Requests are not served, with the reasons; or there are too many connections.",
         "headers": ContractResponses.references(toHeaders: ["X-Request-Id", "Retry-After"]),
         "content": [
             "application/json": ["schema": ContractSchemas.reference("Readiness")],
@@ -43,7 +43,7 @@ extension RouteDeclaration {
                 [
                     "type": "array", "minItems": 1, "items": ["type": "string"],
                     "description":
-                        "Why not: loading, warming, draining, overloaded, recovering and what the device failed with, or a sentence.",
+                        "Why requests are not served: loading, warming, draining, overloaded, recovering with the device's error, or a sentence.",
                 ]
             ),
             (
@@ -51,7 +51,7 @@ extension RouteDeclaration {
                 [
                     "type": "array", "minItems": 1, "items": ["const": "store"],
                     "description":
-                        "What does not work although requests are served. store: the store of users is away.",
+                        "What does not work although requests are served. store: the user store is unavailable.",
                 ]
             ),
         ],

@@ -10,7 +10,7 @@ extension RouteDeclaration {
         .operators,
         RouteOperation.reading(
             id: "metrics",
-            summary: "All metrics, for Prometheus.",
+            summary: "All metrics in a Prometheus format.",
             replies: [
                 ContractReply(
                     200,
@@ -33,7 +33,7 @@ extension RequestHandler {
     func metricsReply(_ head: HTTPRequestHead) -> HTTPResponse {
         let requestID = requestIDs.id(for: head)
         guard let format = MetricsFormat.negotiate(accept: head.combinedHeader("accept")) else {
-            return problem(406, "metrics come as text/plain or application/openmetrics-text", .metrics, requestID)
+            return problem(406, "Accept must allow text/plain or application/openmetrics-text", .metrics, requestID)
         }
         return HTTPResponse(
             status: 200,

@@ -13,12 +13,12 @@ extension ContractSchemas {
                 [
                     "type": "string",
                     "description": """
-                    ready; degraded: not every device serves; loading; failed; retiring: requests that it has are answered still; or \
-                    why nothing is served.
+                    ready; degraded: not every device serves; loading; failed; retiring: still answering its last \
+                    requests; or why nothing is served.
                     """,
                 ]
             ),
-            ("reason", ["type": "string", "description": "Why it could not be loaded."]),
+            ("reason", ["type": "string", "description": "Why the model could not be loaded."]),
             ("share", percent), ("shadow", percent),
             ("catalogue", object([("items", count), ("unavailable", count), ("changed", count)], required: nil)),
             ("devices", ["type": "array", "minItems": 1, "items": engineOfModel]),
@@ -43,30 +43,32 @@ extension ContractSchemas {
     /// A device, or its fallback while the device is unavailable.
     private static let engineOfModel = object(
         [
-            ("name", ["type": "string", "description": "The device, as it was asked for."]),
+            ("name", ["type": "string", "description": "The device, as configured."]),
             (
                 "state",
                 [
                     "type": "string",
                     "description":
-                        "ready; degraded: the fallback, named under device, serves in its place; or why it does not serve.",
+                        "ready; degraded: the fallback, named in device, serves instead; or why the device does not serve.",
                 ]
             ),
-            ("reason", ["type": "string", "description": "What the device failed with."]),
+            ("reason", ["type": "string", "description": "The device's error."]),
             ("device", ["type": "string"]), ("instruction_set", ["type": "string"]), ("dtype", ["type": "string"]),
             ("threads", ["type": "integer", "minimum": 1]), ("tuning", tuning), ("prefix_cache", prefixCache),
             (
                 "catalogue_copy",
                 [
                     "type": "string", "enum": ["used", "not_faster", "no_memory"],
-                    "description": "What became of a quantised copy of the catalogue; absent where none is wanted.",
+                    "description":
+                        "Whether a quantised copy of the catalogue is used, and if not, why; absent if none was wanted.",
                 ]
             ),
             (
                 "catalogue_copy_bytes",
                 [
                     "type": "integer", "minimum": 1,
-                    "description": "Of the quantised copy of the catalogue that scans read first; absent without one.",
+                    "description":
+                        "Bytes of the quantised copy of the catalogue that scans read first; absent if there is none.",
                 ]
             ),
         ],
@@ -75,12 +77,12 @@ extension ContractSchemas {
 
     private static let tuning = object(
         [
-            ("kernels", ["type": "string", "description": "Those that serve: the fastest."]),
+            ("kernels", ["type": "string", "description": "The kernels in use: the fastest."]),
             (
                 "gflops_per_thread",
                 [
                     "type": "object", "additionalProperties": ["type": "number"],
-                    "description": "What was measured, or what engine.tuning_file had of this processor.",
+                    "description": "The measurements, or those in engine.tuning_file for this processor.",
                 ]
             ),
         ],
@@ -90,8 +92,8 @@ extension ContractSchemas {
     private static let prefixCache = object(
         [
             ("reuse", ["enum": ["exact", "none"]]),
-            ("reason", ["type": "string", "description": "Why nothing is used again."]),
-            ("bytes", ["type": "integer", "minimum": 0, "description": "For the rows of all users."]),
+            ("reason", ["type": "string", "description": "Why nothing is reused."]),
+            ("bytes", ["type": "integer", "minimum": 0, "description": "Memory for the rows of all users."]),
             ("page_rows", count), ("bytes_per_event", count),
         ],
         required: ["reuse"]

@@ -15,12 +15,13 @@ extension RouteDeclaration {
         access: .role(.admin),
         RouteOperation.reading(
             id: "models",
-            summary: "What is loaded.",
+            summary: "The models that are loaded.",
             parameters: [
                 .query(
                     "length",
                     """
-                    Events of the history for which operations are counted; more than the window holds count as the window.
+                    Length in events of the history for which operations are counted; lengths above the window count \
+                    as the window.
                     """,
                     [
                         "type": "integer", "minimum": 1,
@@ -28,7 +29,7 @@ extension RouteDeclaration {
                     ]
                 )
             ],
-            replies: [.json("The models.", "Models")],
+            replies: [.json("The loaded models.", "Models")],
             problems: [422]
         ) { $0.modelsReply($1) }
     ) { _ in

@@ -47,11 +47,11 @@ extension RouteOperation {
             .batch(schema),
             id: id,
             summary: """
-                Many requests at once. Each is answered as if it had come alone, by a reply or a problem in its place; one \
-                whose values are not usable does not spoil the others. X-Deadline-Ms holds for each of them.
+                Several requests at once. Each is answered as if it were sent alone, by a reply or a problem in its \
+                place; one with an invalid value does not affect the others. X-Deadline-Ms applies to each of them.
                 """,
             parameters: [.deadline],
-            replies: [.json("One result a request, in the same order.", reply)],
+            replies: [.json("One result per request, in the same order.", reply)],
             problems: [404, 411, 415, 422, 500],
             answer: answer
         )

@@ -8,7 +8,7 @@ extension ContractSchemas {
 
     /// The tokens of an item.
     static let itemTokens: JSONValue = [
-        "type": "array", "items": token, "description": "The item's path; with include \"tokens\".",
+        "type": "array", "items": token, "description": "The item's path, if include has \"tokens\".",
     ]
 
     private var width: JSONValue { ["type": "integer", "minimum": 1, "maximum": .integer(limits.maxBeams)] }
@@ -28,7 +28,8 @@ extension ContractSchemas {
                 [
                     "anyOf": [width, widths, ["type": "null"]],
                     "description": """
-                    Only for models with semantic ids: how many paths are followed, one number or one a level; the last is at least k.
+                    Only for models with semantic ids: how many paths are followed, as one number or one per level; \
+                    the last must be at least k.
                     """,
                 ]
             ),
@@ -38,8 +39,8 @@ extension ContractSchemas {
                     "type": ["array", "null"], "minItems": 1, "maxItems": .integer(CallLimits.maxPromptTokens),
                     "items": Self.token,
                     "description": """
-                    Only for models with semantic ids: the whole prompt, without the bundle's template. A history then only says \
-                    what was seen.
+                    Only for models with semantic ids: the whole prompt, without the bundle's template. A history then \
+                    only determines which items are seen.
                     """,
                 ]
             ),
@@ -47,7 +48,7 @@ extension ContractSchemas {
                 "include",
                 [
                     "type": ["array", "null"], "items": ["enum": ["tokens", "exact"]],
-                    "description": "Only for models with semantic ids: what the reply says beside the rest.",
+                    "description": "Only for models with semantic ids: what the reply contains in addition.",
                 ]
             ),
         ]
@@ -70,13 +71,16 @@ extension ContractSchemas {
                 [
                     "type": "boolean",
                     "description":
-                        "Whether no other path of the catalogue can beat the last item; with include \"exact\".",
+                        "Whether no other path of the catalogue can beat the last item, if include has \"exact\".",
                 ]
             ),
             ("prompt_tokens", ["type": "integer", "minimum": 0, "description": "Tokens of the prompt."]),
             (
                 "tokens_cached",
-                ["type": "integer", "minimum": 0, "description": "How many of them did not have to be computed."]
+                [
+                    "type": "integer", "minimum": 0,
+                    "description": "Tokens of the prompt that were cached and not recomputed.",
+                ]
             ),
         ]
     }

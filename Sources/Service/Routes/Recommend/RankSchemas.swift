@@ -19,7 +19,7 @@ extension ContractSchemas {
                 [
                     "type": "array", "minItems": 1, "maxItems": .integer(limits.maxCandidates),
                     "items": Self.reference("ItemID"),
-                    "description": "Named twice, an item is scored once and returned twice.",
+                    "description": "An item named twice is scored once and returned twice.",
                 ]
             ),
             (
@@ -27,8 +27,8 @@ extension ContractSchemas {
                 [
                     "enum": .array(Ranking.Order.allCases.map { .string($0.rawValue) } + [nil]), "default": "score",
                     "description": """
-                    score: best first, unknown candidates left out. request: every candidate in its place, an unknown one \
-                    with the score null.
+                    score: best first, without unknown candidates. request: every candidate in its place, unknown ones \
+                    with score null.
                     """,
                 ]
             ),
@@ -36,7 +36,7 @@ extension ContractSchemas {
                 "k",
                 [
                     "type": ["integer", "null"], "minimum": 1, "maximum": .integer(limits.maxCandidates),
-                    "description": "How many of the best; all where it is absent. Only for the order score.",
+                    "description": "How many of the best to return; default: all. Only for order score.",
                 ]
             ),
         ]
@@ -52,7 +52,7 @@ extension ContractSchemas {
             ("item", Self.itemID), ("score", ["type": ["number", "null"]]),
             (
                 "available",
-                ["const": false, "description": "There where the item may not be recommended at present."]
+                ["const": false, "description": "Present if the item may not be recommended at present."]
             ),
         ]
     }
@@ -76,7 +76,7 @@ extension ContractSchemas {
     private var rankOutcome: [(key: String, value: JSONValue)] {
         let candidates: (key: String, value: JSONValue) = (
             "unknown_candidates",
-            ["type": "integer", "minimum": 0, "description": "Candidates that the catalogue does not know."]
+            ["type": "integer", "minimum": 0, "description": "Candidates that are not in the catalogue."]
         )
         return outcome.filter { $0.key != "exhausted" && !Self.ofSome.contains($0.key) } + [candidates]
     }

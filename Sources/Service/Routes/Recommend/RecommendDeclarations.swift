@@ -11,8 +11,8 @@ extension RouteDeclaration {
             .call("RecommendRequest"),
             id: "recommend",
             summary: """
-                The best next items for a history. The reply is one object, or a stream of records if the body's stream \
-                is true or Accept prefers a stream. A body whose stream is true, with an Accept that allows no stream, is \
+                The best next items for a history. The reply is one object, or a stream of records if stream is true \
+                in the body or Accept prefers a stream. If stream is true and Accept allows no stream, the reply is \
                 406.
                 """,
             reply: "RecommendReply",
@@ -28,8 +28,8 @@ extension RouteDeclaration {
             .call("RankRequest"),
             id: "rank",
             summary: """
-                The scores of the candidates that the request names, each the very number that /recommend gives the item. \
-                Without a history they are popularities. The reply is one object or a stream, as that of /recommend.
+                The scores of the candidates that the request names, exactly those that /recommend gives the items. \
+                Without a history they are popularities. The reply is one object or a stream, as for /recommend.
                 """,
             reply: "RankReply",
             streamed: "RankStream"
@@ -58,8 +58,8 @@ extension RouteOperation {
                 "schema": [
                     "type": "string",
                     "description": """
-                    A \(streamed)Item a line, then one \(streamed)End, or a StreamError after which the \
-                    connection closes without the last chunk.
+                    One \(streamed)Item per line, then one \(streamed)End, or a StreamError after which the connection \
+                    closes without the last chunk.
                     """,
                 ]
             ],
@@ -94,7 +94,7 @@ extension RouteOperation {
 extension ContractParameter {
     fileprivate static let userHeader = header(
         "X-User-Id",
-        "Names the user where the body does not; a body that names another is refused. Balancers hash it.",
+        "Names the user if the body does not; it must not differ from user_id. Load balancers can hash it.",
         ContractSchemas.userID
     )
 }

@@ -32,7 +32,8 @@ extension ContractSchemas {
             [
                 "type": "array", "maxItems": .integer(Explanation.maximumNamed), "items": event,
                 "description": """
-                Events of the history and what the score loses without each, the greatest first; where explain is true.
+                If explain is true: events of the history, each with what the score loses without it, the greatest \
+                loss first.
                 """,
             ]
         )
@@ -70,25 +71,25 @@ extension ContractSchemas {
                 [
                     "enum": .array(Recommendation.Degradation.allCases.map { .string($0.rawValue) }),
                     "description":
-                        "Why the items are popular ones and not the model's: what would have been the refusal.",
+                        "Why the items are popular ones instead of the model's: the refusal that they replace.",
                 ]
             ),
             (
                 "history_used",
                 [
                     "type": "integer", "minimum": 0, "maximum": .integer(limits.maxHistory),
-                    "description": "Known events that the model saw: the newest, as many as its window holds.",
+                    "description": "Known events that the model used: the newest that fit its window.",
                 ]
             ),
             (
                 "history_cached",
                 [
                     "type": "integer", "minimum": 0, "maximum": .integer(limits.maxHistory),
-                    "description": "How many of them did not have to be computed.",
+                    "description": "Used events that were cached and not recomputed.",
                 ]
             ),
             ("unknown_items", Self.count),
-            ("exhausted", ["type": "boolean", "description": "Fewer items were eligible than asked for."]),
+            ("exhausted", ["type": "boolean", "description": "Whether fewer items were eligible than requested."]),
             ("eligible", Self.count), ("removed", Self.removed),
             ("timing_ms", Self.reference("Timing")),
         ]
@@ -102,19 +103,19 @@ extension ContractSchemas {
         return object(reasons.map { ($0, count) }, required: nil).adding([
             (
                 "description",
-                "Where exhausted is true: what kept the other items out. Each counts once, in this order."
+                "If exhausted is true: why the other items were left out. Each item counts once, for the first reason in this order."
             )
         ])
     }()
 
     private static let historySource: JSONValue = [
-        "const": "store", "description": "The history is the one that the server keeps of the user.",
+        "const": "store", "description": "The history is from the user store.",
     ]
 
     private static let historyStart: JSONValue = [
         "type": "integer", "minimum": 0,
         "description": """
-        Where the window moves by strides: index of the first used event among the known ones.
+        If the window moves in strides (cache.window_stride): the index of the first used event among the known ones.
         """,
     ]
 
@@ -122,7 +123,7 @@ extension ContractSchemas {
         let results: JSONValue = [
             "type": "array", "maxItems": .integer(limits.maxBatch),
             "items": ["oneOf": [Self.reference(schema), Self.reference("Problem")]],
-            "description": "All of them have the request_id of the batch.",
+            "description": "Each has the request_id of the batch.",
         ]
         return Self.object([("results", results)], required: nil)
     }

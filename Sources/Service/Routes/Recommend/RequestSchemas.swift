@@ -22,7 +22,8 @@ extension ContractSchemas {
             (
                 "history",
                 [
-                    "description": "Oldest first. Timestamps must not decrease, and all events have one or none.",
+                    "description":
+                        "Oldest first. Timestamps must not decrease; either all events have one or none does.",
                     "oneOf": .array(
                         [
                             [
@@ -35,12 +36,12 @@ extension ContractSchemas {
                 ]
             ),
             ("user_id", Self.optional(Self.userID)),
-            ("model", ["type": ["string", "null"], "description": "By name; the default model where it is absent."]),
+            ("model", ["type": ["string", "null"], "description": "The model's name; default: the default model."]),
             (
                 "version",
                 [
                     "type": ["string", "null"],
-                    "description": "Of a model that is named; where it is absent the split of its requests decides.",
+                    "description": "Requires model. Default: the split of its requests decides.",
                 ]
             ),
             ("request_time", Self.optional(Self.timestamp)),
@@ -49,7 +50,7 @@ extension ContractSchemas {
                 [
                     "type": ["integer", "null"], "minimum": 1,
                     "maximum": .integer(CallLimits.maxDeadlineMilliseconds),
-                    "description": "From the request's arrival.",
+                    "description": "Time from the request's arrival.",
                 ]
             ),
             ("priority", ["enum": .array(Priority.allCases.map { .string($0.rawValue) } + [nil])]),
@@ -74,10 +75,10 @@ extension ContractSchemas {
                 [
                     "type": ["array", "null"], "maxItems": .integer(limits.maxHistory),
                     "items": Self.reference("CallEvent"),
-                    "description": "Events that follow those of the store; for a request without history.",
+                    "description": "Events that follow the stored ones, for a request without history.",
                 ]
             ),
-            ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are kept."]),
+            ("store", ["type": ["boolean", "null"], "default": false, "description": "Whether events are stored."]),
         ]
         // Without a history, the user's stored history is used. A prompt needs none.
         var either: [JSONValue] = [
@@ -108,7 +109,8 @@ extension ContractSchemas {
                 "explain",
                 [
                     "type": ["boolean", "null"], "default": false,
-                    "description": "Whether items say which of the newest events raised their scores. Not with stream.",
+                    "description":
+                        "Whether the reply names the newest events that raised each item. Not available with stream.",
                 ]
             ),
             (
@@ -117,8 +119,8 @@ extension ContractSchemas {
                     "enum": .array(CallLimits.Fallback.allCases.map { .string($0.rawValue) } + [nil]),
                     "default": .string(limits.fallback.rawValue),
                     "description": """
-                    popularity: in place of 429, 504, or the 503 of a device or of the store of users, the most popular items under \
-                    the same filters, with degraded.
+                    popularity: the most popular items under the same filters, with degraded, instead of 429, 504 or \
+                    the 503 of a device or of the user store.
                     """,
                 ]
             ),
@@ -163,7 +165,8 @@ extension ContractSchemas {
                 (
                     "seen",
                     [
-                        "type": ["boolean", "null"], "default": true, "description": "The items of the history.",
+                        "type": ["boolean", "null"], "default": true,
+                        "description": "Whether the items of the history are excluded.",
                     ]
                 ),
             ],
@@ -197,14 +200,14 @@ extension ContractSchemas {
                     [
                         "type": "integer", "minimum": 1, "maximum": .integer(limits.maxK),
                         "description":
-                            "Going down the ranking, an item is passed over when one of its tags has had so many.",
+                            "How many items with the same tag may be recommended. Going down the ranking, further ones are skipped.",
                     ]
                 ),
                 (
                     "prefix",
                     [
                         "type": ["string", "null"],
-                        "description": "Only tags that begin with it count; without it, all.",
+                        "description": "Only tags with this prefix count; default: all tags.",
                     ]
                 ),
             ],
@@ -236,7 +239,7 @@ extension ContractSchemas {
                     "requests",
                     [
                         "type": "array", "maxItems": .integer(limits.maxBatch), "items": Self.reference(schema),
-                        "description": "Their stream must be false: the reply comes in one piece.",
+                        "description": "stream must be false in each.",
                     ]
                 )
             ],

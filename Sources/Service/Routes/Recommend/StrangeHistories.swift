@@ -27,7 +27,7 @@ final class StrangeHistories: Sendable {
             lastWarning.compareExchange(expected: last, desired: max(now, 1), ordering: .relaxed).exchanged
         else { return }
         logger.warning(
-            "the catalogue knows next to nothing of a history: its ids may have another form",
+            "most of a history's items are not in the catalogue: their ids may have another format",
             metadata: [
                 "history.id": "\(id)",
                 "catalogue.id": "\(catalogue.popularityOrder.first.map { catalogue.idDescription($0) } ?? "")",

@@ -17,16 +17,16 @@ extension RouteDeclaration {
             [.post],
             .lines(
                 "EventsRequest",
-                line: "An IncomingEvent a line.",
+                line: "One IncomingEvent per line.",
                 maximumBytes: EventsDecoder.maximumBytes
             ),
             needsStore: true,
             id: "takeEvents",
             summary: """
-                Keeps what users did. An event that is there already changes nothing, so that a call can be repeated. Of a \
-                malformed body nothing is taken.
+                Stores events of users. An event that is already stored changes nothing, so a call can be repeated \
+                safely. If the body is malformed, nothing is stored.
                 """,
-            replies: [.json("What became of the events.", "EventsReply")],
+            replies: [.json("The outcome of the events.", "EventsReply")],
             problems: [411, 415, 422, 507]
         ) { $0.takeEvents($1, $2) }
     ) { _ in ContractSchemas.ofEvents }
@@ -104,7 +104,7 @@ extension RequestHandler {
                 let body = Self.body(userID, events, fleet.defaultItems)
                 exchange.respond(json(200, body, .user, requestID))
             case .success(nil):
-                exchange.respond(problem(404, "there are no events of this user", .user, requestID))
+                exchange.respond(problem(404, "the user has no events", .user, requestID))
             case .failure(let error): exchange.respond(problem(error, .user, requestID))
             }
         }

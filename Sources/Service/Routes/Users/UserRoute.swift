@@ -13,9 +13,9 @@ extension RouteDeclaration {
             [.delete],
             .refused,
             id: "forgetUser",
-            summary: "Forgets everything that is held for a user, and says what that was.",
+            summary: "Deletes everything held for a user and reports what that was.",
             parameters: [.userID],
-            replies: [.json("What was dropped; zeros where nothing was held.", "Dropped")],
+            replies: [.json("What was deleted; zeros if nothing was held.", "Dropped")],
             problems: [422],
             problemsOfStore: [507]
         ) { $0.user($1.head, $2) },
@@ -24,7 +24,7 @@ extension RouteDeclaration {
             .refused,
             needsStore: true,
             id: "showUser",
-            summary: "The events that are kept of a user, newest last.",
+            summary: "The stored events of a user, newest last.",
             parameters: [.userID],
             replies: [.json("The events.", "StoredUser")],
             problems: [404, 422]

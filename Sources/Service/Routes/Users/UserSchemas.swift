@@ -73,7 +73,7 @@ extension ContractSchemas {
                             [
                                 "type": "integer", "minimum": 0,
                                 "description":
-                                    "Requests that wait or are being computed: nothing of them will be kept.",
+                                    "Requests that are waiting or being computed; nothing of them will be kept.",
                             ]
                         ),
                     ],
