@@ -132,7 +132,7 @@ import Testing
         (["--seconds", "nan"], "--seconds"),
         (["--returning", "1.5"], "--returning"), (["--abandon", "-1"], "--abandon"),
         (["--lengths", "9:3"], "--lengths"),
-        (["--mode", "best"], "--mode"), (["--k", "0"], "--k"), (["--url", "https://h"], "https is not spoken"),
+        (["--mode", "best"], "--mode"), (["--k", "0"], "--k"), (["--url", "https://h"], "https is not supported"),
     ]) func wrongUsage_IsStatusTwo(arguments: [String], words: String) throws {
         let output = try Genrec.run(["load", "--url", "http://127.0.0.1:9"] + arguments)
         #expect(output.status == 2)

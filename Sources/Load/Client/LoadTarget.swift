@@ -35,7 +35,7 @@ package struct LoadTarget: Sendable, Equatable {
         }
         if lowercase.hasPrefix("https://") {
             throw LoadError(
-                "https is not spoken here: give the address of a listener without TLS, http://HOST:PORT or unix:PATH"
+                "https is not supported: give the address of a listener without TLS, http://HOST:PORT or unix:PATH"
             )
         }
         guard lowercase.hasPrefix("http://") else {
