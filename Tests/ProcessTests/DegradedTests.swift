@@ -114,7 +114,7 @@ import Testing
             body(nil, ",\"explain\":true"),
             headers: ["Accept": "text/event-stream"]
         )
-        #expect(streamed.status == 422 && streamed.text.contains("explain is only for a reply in one piece"))
+        #expect(streamed.status == 422 && streamed.text.contains("explain is not available with a stream"))
         let cold = try connection.recommend("{\"history\":[],\"explain\":true}")
         #expect(cold.status == 200 && !cold.text.contains("explanation"))
     }

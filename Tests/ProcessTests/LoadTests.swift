@@ -127,7 +127,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--rate", "5", "--connections", "2"], "exclude each other"), (["--rate", "0"], "--rate"),
+        (["--rate", "5", "--connections", "2"], "cannot be combined"), (["--rate", "0"], "--rate"),
         (["--connections", "0"], "--connections"), (["--seconds", "0"], "--seconds"),
         (["--seconds", "nan"], "--seconds"),
         (["--returning", "1.5"], "--returning"), (["--abandon", "-1"], "--abandon"),

@@ -44,7 +44,7 @@ extension RequestHandler {
         if call.explains, case .stream = form {
             metrics.count(.invalid)
             note?.ended(RequestNote.Answer(outcome: .invalid))
-            exchange.respond(problem(422, "explain is only for a reply in one piece", route, requestID))
+            exchange.respond(problem(422, "explain is not available with a stream", route, requestID))
             return
         }
         let asked = Asked(model: model, requestID: requestID, route: route, form: form, note: note, exchange: exchange)
