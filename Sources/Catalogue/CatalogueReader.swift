@@ -117,7 +117,7 @@ extension CatalogueLine {
                 try reader.skipValue()
                 continue
             }
-            guard seen & 1 << field.rawValue == 0 else { throw JSONError("\(field) stands twice") }
+            guard seen & 1 << field.rawValue == 0 else { throw JSONError("\(field) appears twice") }
             seen |= 1 << field.rawValue
             // Data frames write null where a column has nothing. An item without an index or id is a mistake.
             if field.isOptional, try reader.readNull() { continue }

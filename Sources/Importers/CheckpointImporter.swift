@@ -97,7 +97,7 @@ enum ImporterRegistry {
         let known = checkpointFormats.joined(separator: ", ")
         throw ImportError(
             .unsupported,
-            "checkpoints of format \(quoted(format)) are not supported, only these: \(known)"
+            "checkpoints of format \(quoted(format)) are not supported; the supported formats are \(known)"
         )
     }
 }

@@ -102,7 +102,7 @@ struct ImportDescription {
         guard source ?? importer.source == importer.source else {
             throw ImportError(
                 .badDescription,
-                "\(name): source is not \(importer.source), which --from \(format) reads"
+                "\(name): source must be \(importer.source), the only one that --from \(format) reads"
             )
         }
         guard let architecture, !importer.architectures.contains(architecture) else { return }
@@ -133,12 +133,12 @@ struct ImportDescription {
         guard open.isEmpty else {
             let wanted = open.map { "\($0.key) (\($0.meaning))" }.joined(separator: ", ")
             let template = JSONValue.object(open.map { JSONMember($0.key, .null) }).line
-            let place = path.map { "add to \($0) what" } ?? "give --describe a file with what"
+            let place = path.map { "add \(template) to \($0)" } ?? "give --describe a file with \(template)"
             let said = known.map { "\($0.key) \($0.value.line)" }.joined(separator: ", ")
-            let read = said.isEmpty ? "" : "; it does say \(said)"
+            let read = said.isEmpty ? "" : "; the checkpoint states \(said)"
             throw ImportError(
                 .badDescription,
-                "\(checkpoint) does not say \(wanted): \(place) belongs in the nulls of \(template)\(read)"
+                "\(checkpoint) does not state \(wanted): \(place), with values in place of the nulls\(read)"
             )
         }
         return ImportDescription(

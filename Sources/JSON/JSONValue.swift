@@ -54,7 +54,7 @@ extension JSONValue {
             while let key = try reader.nextKey() {
                 let (name, offset) = (key.string, key.offset)
                 guard names.insert(name).inserted else {
-                    throw JSONError(.duplicateKey, at: offset, "the key \(quoted(name)) stands twice")
+                    throw JSONError(.duplicateKey, at: offset, "the key \(quoted(name)) appears twice")
                 }
                 members.append(JSONMember(name, try JSONValue(&reader)))
             }

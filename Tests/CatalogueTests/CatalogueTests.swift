@@ -222,7 +222,7 @@ private func idJSON(_ catalogue: Catalogue, _ row: Int32) -> String {
         (#"{"index":2,"id":null}"#, "id must be a string or an integer"),
         (#"{"index":2,"id":["b"]}"#, "id must be a string or an integer"),
         (#"{"index":2,"id":99999999999999999999}"#, "id must be a string or an integer"),
-        (#"{"index":2,"id":"b","id":"c"}"#, "id stands twice"),
+        (#"{"index":2,"id":"b","id":"c"}"#, "id appears twice"),
         (#"{"index":2,"id":"b","title":5}"#, "title must be a string"),
         (#"{"index":2,"id":"b","tags":"x"}"#, "tags must be an array of strings"),
         (#"{"index":2,"id":"b","tags":[1]}"#, "tags must be an array of strings"),

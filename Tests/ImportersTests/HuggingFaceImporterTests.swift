@@ -164,7 +164,7 @@ struct TinyDirectory {
         ("\"model_type\": \"llama\", ", "", "no error"),
         ("[\"LlamaForCausalLM\"]", "null", "no error"),
         ("\"hidden_size\": 4,", "", "hidden_size is missing"),
-        ("\"hidden_size\": 4", "\"hidden_size\": 8", "embed_tokens.weight\" has shape (7, 4), but by "),
+        ("\"hidden_size\": 4", "\"hidden_size\": 8", "embed_tokens.weight\" has shape (7, 4), but with "),
         ("\"vocab_size\": 7", "\"vocab_size\": 8", "config.json it is (8, 4)"),
         ("\"vocab_size\": 7", "\"vocab_size\": 1e30", "vocab_size must be an integer"),
         ("\"num_attention_heads\": 2", "\"num_attention_heads\": 0", "num_attention_heads must be an integer"),
@@ -192,14 +192,14 @@ struct TinyDirectory {
             "contradicts type"
         ),
         ("\"rope_scaling\": null", "\"rope_scaling\": []", "rope_scaling must be an object"),
-        ("\"rope_scaling\": null", "\"rope_scaling\": {}, \"rope_parameters\": {}", "cannot both be stated"),
+        ("\"rope_scaling\": null", "\"rope_scaling\": {}, \"rope_parameters\": {}", "cannot both be given"),
         (
             "\"rope_scaling\": null", "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 1e4}",
             "no error"
         ),
         ("\"rope_scaling\": null", "\"partial_rotary_factor\": 0.5", "partial_rotary_factor 0.5 is not supported"),
         ("{\"archi", "[\"archi", "config.json: "),
-        ("{\"archi", "{\"hidden_size\": 4, \"archi", "the key \"hidden_size\" stands twice"),
+        ("{\"archi", "{\"hidden_size\": 4, \"archi", "the key \"hidden_size\" appears twice"),
     ])
     func configuration_ThatIsWrong(part: String, replacement: String, expected: String) throws {
         let message = try llama(part, replacement)
@@ -213,7 +213,7 @@ struct TinyDirectory {
             "activation_function \"gelu\" is"
         ),
         ("\"activation_function\": \"gelu_new\"", "\"activation_function\": \"gelu_pytorch_tanh\"", "no error"),
-        ("\"n_inner\": null", "\"n_inner\": 8", "c_fc.weight\" has shape (4, 16), but by "),
+        ("\"n_inner\": null", "\"n_inner\": 8", "c_fc.weight\" has shape (4, 16), but with "),
         ("\"n_inner\": null", "\"add_cross_attention\": true", "add_cross_attention is not supported"),
         ("\"n_positions\": 8", "\"n_positions\": 9", "wpe.weight\" has shape (8, 4)"),
         ("\"n_positions\": 8", "\"n_positions\": 7", "max_sequence_length 8 is more than the n_positions 7 of "),
@@ -263,10 +263,10 @@ struct TinyDirectory {
     @Test(arguments: [
         ("\"hidden_size\": 4, \"rms_norm_eps\": 0.00001, \"rope_theta\": 10000, \"tied\": true", "no error"),
         ("\"head_dim\": 2, \"architectures\": [\"LlamaForCausalLM\"]", "no error"),
-        ("\"hidden_size\": 8", "embed_tokens.weight\" has shape (7, 4), but by "),
-        ("\"num_key_value_heads\": 2", "k_proj.weight\" has shape (2, 4), but by "),
+        ("\"hidden_size\": 8", "embed_tokens.weight\" has shape (7, 4), but with "),
+        ("\"num_key_value_heads\": 2", "k_proj.weight\" has shape (2, 4), but with "),
         ("\"rms_norm_eps\": 1e-6", "no error"),
-        ("\"head_dim\": 4", "q_proj.weight\" has shape (4, 4), but by "),
+        ("\"head_dim\": 4", "q_proj.weight\" has shape (4, 4), but with "),
         ("\"hidden_act\": \"gelu\"", "hidden_act \"gelu\" is not supported"),
         ("\"tied\": false", "\"lm_head.weight\" is missing"),
         ("\"tie_word_embeddings\": false", "\"lm_head.weight\" is missing"),
@@ -332,11 +332,11 @@ struct TinyDirectory {
             )
         )
         #expect(
-            try changed { $0.change("v_proj.weight") { $0.shape = [4, 4] } }.contains("has shape (4, 4), but by ")
+            try changed { $0.change("v_proj.weight") { $0.shape = [4, 4] } }.contains("has shape (4, 4), but with ")
         )
         #expect(
             try changed { $0.change("o_proj.weight") { $0.dtype = "I32" } }.contains(
-                "o_proj.weight\" is int32, weights are floating-point"
+                "o_proj.weight\" is int32, but weights must be floating-point"
             )
         )
         #expect(try changed { $0.add("lm_head.weight", [7, 4]) } == "no error")
@@ -363,7 +363,7 @@ struct TinyDirectory {
     @Test func directoryWithoutWeights_SaysWhatItLacks() throws {
         #expect(
             try message(.llama(), files: [:]).hasSuffix(
-                "has neither model.safetensors nor pytorch_model.bin nor an index of shards of either"
+                "has neither model.safetensors nor pytorch_model.bin, nor a shard index of either"
             )
         )
         #expect(try message(.llama(), at: folder.path + "/absent").contains("cannot open"))
@@ -419,7 +419,7 @@ struct TinyDirectory {
         #expect(try message { $0["a.bin"] = pickled(tensors) }.contains("a.bin is not in the index"))
         #expect(try message { $0["b.bin"] = nil }.contains("cannot open"))
         #expect(try message { $0["b.bin"] = [1, 2, 3] }.contains("b.bin"))
-        #expect(try message { $0["b.bin"] = pickled([]) }.contains("b.bin is no dictionary of tensors"))
+        #expect(try message { $0["b.bin"] = pickled([]) }.contains("b.bin is not a dictionary of tensors"))
     }
 
     @Test func configurationThatIsNotThere_IsNamed() throws {
@@ -464,19 +464,23 @@ struct TinyDirectory {
 
     @Test func indexThatIsWrong_IsRefused() throws {
         #expect(
-            try sharded { $0[0].shard = "b.safetensors" }.contains("is not in \"b.safetensors\", where the index has")
+            try sharded { $0[0].shard = "b.safetensors" }.contains(
+                "is not in \"b.safetensors\", where the index places"
+            )
         )
         #expect(try sharded { $0.removeLast() }.contains("b.safetensors is not in the index"))
         #expect(try sharded { $0[0].shard = "c.safetensors" }.contains("cannot open"))
         #expect(try sharded { $0[0].tensor = "extra" }.contains("tensor \"extra\" is not in \"a.safetensors\""))
         for name in ["../a.safetensors", "/etc/passwd", "", ".", ".."] {
-            #expect(try sharded { $0[0].shard = name }.contains("is no name of a file beside it"))
+            #expect(try sharded { $0[0].shard = name }.contains("does not name a file in the same folder"))
         }
         #expect(try sharded { $0[0].shard = "a.safetensors\", \"x\": \"1" }.contains("cannot open"))
         let index = "model.safetensors.index.json"
         #expect(try message(.llama(), files: [index: Array("{}".utf8)]).contains("weight_map is missing"))
         #expect(
-            try message(.llama(), files: [index: Array("{\"weight_map\": {\"a\": 1}}".utf8)]).contains("is no string")
+            try message(.llama(), files: [index: Array("{\"weight_map\": {\"a\": 1}}".utf8)]).contains(
+                "is not a string"
+            )
         )
         #expect(
             try message(.llama(), files: [index: Array("{\"weight_map\": {}}".utf8)]).contains(

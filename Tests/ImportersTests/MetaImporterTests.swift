@@ -83,7 +83,7 @@ import Testing
         )
         #expect(
             try message { $0.tensors.removeAll { $0.name.hasSuffix("_item_emb.weight") } }.contains(
-                "nothing is near to \"_embedding_module._item_emb.weight\""
+                "nothing is close to \"_embedding_module._item_emb.weight\""
             )
         )
     }
@@ -103,13 +103,13 @@ import Testing
     @Test func tensorTwice_IsNamed() throws {
         #expect(
             try message { $0.tensors.append(TinyTensor("module._hstu._attention_layers.0._uvqk", [4, 12], key: "x")) }
-                .contains("_uvqk\" stands twice")
+                .contains("_uvqk\" appears twice")
         )
     }
 
     @Test func wrongShape_IsStatedWithBothShapes() throws {
         let message = try message { $0.change("_o.weight") { $0 = TinyTensor($0.name, [4, 5], key: $0.key) } }
-        #expect(message.contains("_o.weight\" has shape (4, 5), but by "))
+        #expect(message.contains("_o.weight\" has shape (4, 5), but with "))
         #expect(message.contains("import.json it is (4, 4)"))
     }
 
@@ -133,25 +133,25 @@ import Testing
     }
 
     @Test func viewBeyondItsStorage_IsRefused() throws {
-        #expect(try message { $0.change("_uvqk") { $0.offset = 1 } }.contains("goes beyond its storage of 48 elements"))
-        #expect(try message { $0.change("_uvqk") { $0.strides = [13, 1] } }.contains("goes beyond its storage"))
-        #expect(try message { $0.change("_uvqk") { $0.strides = [Int.max, 1] } }.contains("goes beyond its storage"))
-        #expect(try message { $0.change("_uvqk") { $0.offset = Int.max } }.contains("goes beyond its storage"))
+        #expect(try message { $0.change("_uvqk") { $0.offset = 1 } }.contains("exceeds its storage of 48 elements"))
+        #expect(try message { $0.change("_uvqk") { $0.strides = [13, 1] } }.contains("exceeds its storage"))
+        #expect(try message { $0.change("_uvqk") { $0.strides = [Int.max, 1] } }.contains("exceeds its storage"))
+        #expect(try message { $0.change("_uvqk") { $0.offset = Int.max } }.contains("exceeds its storage"))
     }
 
     @Test func hugeTableFromOneElement_IsRefusedBeforeAnythingIsSizedByIt() throws {
         let message = try message {
             $0.change("_item_emb.weight") { ($0.shape, $0.strides) = ([2_000_000_000, 4], [0, 0]) }
         }
-        #expect(message.contains("of shape (2000000000, 4) goes beyond its storage"))
+        #expect(message.contains("of shape (2000000000, 4) exceeds its storage"))
     }
 
     @Test func storageOfAnotherSize_IsRefused() throws {
         #expect(
-            try message { $0.change("_uvqk") { $0.content?.removeLast() } }.contains("of which there are 191 bytes")
+            try message { $0.change("_uvqk") { $0.content?.removeLast() } }.contains("has 191 bytes")
         )
         #expect(try message { $0.change("_uvqk") { $0.count = 47 } }.contains("storage of 47 float32"))
-        #expect(try message { $0.change("_uvqk") { $0.count = Int.max } }.contains("of which there are 192 bytes"))
+        #expect(try message { $0.change("_uvqk") { $0.count = Int.max } }.contains("has 192 bytes"))
         #expect(try message { $0.change("_uvqk") { $0.storageClass = "HalfStorage" } }.contains("48 float16"))
         #expect(try message { $0.change("_uvqk") { $0.content = nil } }.contains("the file does not have"))
     }
@@ -163,7 +163,7 @@ import Testing
     @Test func integersAsWeights_AreRefused() throws {
         #expect(
             try message { $0.change("_uvqk") { $0.storageClass = "IntStorage" } }.contains(
-                "is int32, weights are floating-point"
+                "is int32, but weights must be floating-point"
             )
         )
     }
@@ -192,7 +192,7 @@ import Testing
     @Test func otherContainers_AreNamed() throws {
         let legacy: [UInt8] = [0x80, 2, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E]
         #expect(try message(legacy).contains("the protocol's pickle: damaged pickle at byte 0: it ends"))
-        #expect(try message(legacy + [0x4E, 0x2E]).contains("a version of PyTorch's old container that is not known"))
+        #expect(try message(legacy + [0x4E, 0x2E]).contains("has an unknown version of PyTorch's old container"))
         #expect(try message([0x80, 4, 0x4E, 0x2E]).contains("is a bare pickle"))
         #expect(try message(Array("not a checkpoint at all".utf8)).contains("no end record"))
         #expect(try message([]).contains("no end record"))
@@ -200,7 +200,7 @@ import Testing
         #expect(try message([9, 0, 0, 0, 0, 0, 0, 0] + Array("{}".utf8)).contains("safetensors"))
         #expect(try message(zip([ZipBuilderEntry("a.txt", [1])])).contains("0 entries like \"name/data.pkl\""))
         #expect(try message { $0.extraEntries = [ZipBuilderEntry("tiny/constants.pkl", [1])] }.contains("TorchScript"))
-        #expect(try message { $0.byteOrder = Array("big".utf8) }.contains("byte order"))
+        #expect(try message { $0.byteOrder = Array("big".utf8) }.contains("is not little-endian"))
     }
 
     @Test func everyPrefixOfARealCheckpoint_IsRefused() throws {
@@ -215,15 +215,15 @@ import Testing
     @Test(arguments: [
         (#""d": 4, "#, "", "no error"),
         (#""blocks": 1, "#, "", "no error"),
-        (#""dqk": 1, "dv": 2"#, #""d": 4"#, "the key \"d\" stands twice"),
+        (#""dqk": 1, "dv": 2"#, #""d": 4"#, "the key \"d\" appears twice"),
         (#", "dqk": 1, "dv": 2"#, "", "no error"),
         (#""architecture": "hstu", "#, "", "no error"),
-        (#""heads": 2, "#, "", "add to "),
+        (#""heads": 2, "#, "", "add {"),
         (#""d": 4"#, #""d": "4""#, "d must be an integer from 1 to 65536"),
         (#""d": 4"#, #""d": 0"#, "d must be an integer from 1 to 65536"),
         (#""d": 4"#, #""d": 4.0"#, "d must be an integer"),
         (#""d": 4"#, #""d": 99999999999999999999"#, "d must be an integer"),
-        (#""d": 4"#, #""d": 4, "d": 4"#, "the key \"d\" stands twice"),
+        (#""d": 4"#, #""d": 4, "d": 4"#, "the key \"d\" appears twice"),
         (#""d": 4"#, #""d": 4, "width": 4"#, "the key \"width\" is not known"),
         (#""d": 4"#, #""d": 4, "norm": "batch""#, "norm must be \"l2\" or \"ln\""),
         (#""d": 4"#, #""d": 4, "item_l2_norm": 1"#, "item_l2_norm must be true or false"),
@@ -239,10 +239,10 @@ import Testing
             #""d": 4"#, #""d": 4, "relative_attention_bias": "none", "enable_relative_attention_bias": true"#,
             "relative_attention_bias contradicts enable_relative_attention_bias"
         ),
-        (#""d": 4"#, #""d": 4, "gate": false"#, "_uvqk\" has shape (4, 12), but by "),
+        (#""d": 4"#, #""d": 4, "gate": false"#, "_uvqk\" has shape (4, 12), but with "),
         (#""d": 4"#, #""d": 4, "attention": "softmax""#, "no error"),
         (#""architecture": "hstu""#, #""architecture": "bert""#, "architecture must be \"hstu\" or "),
-        ("meta-generative-recommenders", "huggingface", "source is not meta-generative-recommenders"),
+        ("meta-generative-recommenders", "huggingface", "source must be meta-generative-recommenders"),
         ("meta-generative-recommenders", "kaggle", "source must be "),
         ("{", "", "expected"),
         ("{", "[", "expected"),
@@ -266,9 +266,9 @@ import Testing
         let message = try message(TinyCheckpoint().bytes, description: nil)
         #expect(
             message.hasSuffix(
-                "does not say heads (attention heads): give --describe a file with what belongs in the nulls of "
-                    + "{\"heads\":null}; it does say max_sequence_length 0, d 4, blocks 1, relative_attention_bias "
-                    + "\"position_and_time\", time_buckets 128, concat_ua false"
+                "does not state heads (attention heads): give --describe a file with "
+                    + "{\"heads\":null}, with values in place of the nulls; the checkpoint states max_sequence_length 0, "
+                    + "d 4, blocks 1, relative_attention_bias \"position_and_time\", time_buckets 128, concat_ua false"
             ),
             "\(message)"
         )
@@ -291,7 +291,7 @@ import Testing
     func otherFormat_ListsWhatThereIs(format: String) throws {
         #expect(
             try message(TinyCheckpoint().bytes, format: format).hasSuffix(
-                "are not supported, only these: \(checkpointFormats.joined(separator: ", "))"
+                "are not supported; the supported formats are \(checkpointFormats.joined(separator: ", "))"
             )
         )
     }

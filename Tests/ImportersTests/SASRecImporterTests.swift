@@ -95,17 +95,20 @@ extension TinyCheckpoint {
 
     @Test(arguments: [
         ("\"heads\": 2", "\"heads\": 2", "no error"),
-        (", \"heads\": 2", "", "import.json what belongs in the nulls of {\"heads\":null}"),
-        (",\n \"layer_order\": \"original\"", "", "in the nulls of {\"layer_order\":null}"),
+        (", \"heads\": 2", "", "import.json, with values in place of the nulls"),
+        (",\n \"layer_order\": \"original\"", "", "add {\"layer_order\":null} to "),
         (", \"d\": 4, \"blocks\": 1", "", "no error"),
-        ("\"max_sequence_length\": 5, ", "", "in the nulls of {\"max_sequence_length\":null}"),
+        ("\"max_sequence_length\": 5, ", "", "add {\"max_sequence_length\":null} to "),
         ("\"original\"", "\"norm_first\"", "layer_order must be \"original\" or \"pre\" or \"post\""),
         ("\"original\"", "\"pre\"", "no error"),
         ("\"heads\": 2", "\"heads\": 3", "width 4 is not a multiple of heads, 3"),
-        ("\"d\": 4", "\"d\": 6", "item_emb.weight\" has shape (7, 4), but by "),
+        ("\"d\": 4", "\"d\": 6", "item_emb.weight\" has shape (7, 4), but with "),
         ("\"blocks\": 1", "\"blocks\": 2", "tensor \"attention_layernorms.1.weight\" is missing"),
         ("\"max_sequence_length\": 5", "\"max_sequence_length\": 4", "has 6 rows, but the max_sequence_length 4 of "),
-        ("sasrec.pytorch", "huggingface", "source is not sasrec.pytorch, which --from sasrec.pytorch reads"),
+        (
+            "sasrec.pytorch", "huggingface",
+            "source must be sasrec.pytorch, the only one that --from sasrec.pytorch reads"
+        ),
         ("\"sasrec\"", "\"hstu\"", "architecture hstu is not supported by --from sasrec.pytorch, only sasrec"),
         ("\"heads\": 2", "\"heads\": 2, \"norm_first\": true", "the key \"norm_first\" is not known"),
         ("\"heads\": 2", "\"heads\": 2, \"item_l2_norm\": true", "no error"),
@@ -119,7 +122,7 @@ extension TinyCheckpoint {
         #expect(try pytorch(.sasrec(positions: 5)) == "no error")
         let older = try pytorch(.sasrec(positions: 5), "original", "post")
         #expect(
-            older.contains("has 5 rows, as many as max_sequence_length, which no checkpoint of the layer_order post")
+            older.contains("has 5 rows, as many as max_sequence_length, but layer_order post of ")
         )
         #expect(try pytorch(.sasrec(positions: 7)).contains("has 7 rows, but the max_sequence_length 5 of "))
     }
@@ -142,7 +145,7 @@ extension TinyCheckpoint {
         )
         #expect(
             try changed { $0.change("conv1.weight") { ($0.shape, $0.strides) = ([4, 4], [4, 1]) } }.contains(
-                "conv1.weight\" has shape (4, 4), but by "
+                "conv1.weight\" has shape (4, 4), but with "
             )
         )
         #expect(
@@ -152,9 +155,10 @@ extension TinyCheckpoint {
         )
         #expect(
             try message(.sasrec(), nil, format: "sasrec.pytorch").hasSuffix(
-                "does not say heads (attention heads), layer_order (\"original\", \"pre\" or \"post\"), "
-                    + "max_sequence_length (the trainer's maxlen): give --describe a file with what belongs in the nulls of "
-                    + "{\"heads\":null,\"layer_order\":null,\"max_sequence_length\":null}; it does say d 4, blocks 1"
+                "does not state heads (attention heads), layer_order (\"original\", \"pre\" or \"post\"), "
+                    + "max_sequence_length (the trainer's maxlen): give --describe a file with "
+                    + "{\"heads\":null,\"layer_order\":null,\"max_sequence_length\":null}, "
+                    + "with values in place of the nulls; the checkpoint states d 4, blocks 1"
             )
         )
     }
@@ -179,7 +183,7 @@ extension TinyCheckpoint {
 
     @Test(arguments: [
         ("\"ffn\": 6", "\"ffn\": 6", "no error"),
-        ("\"ffn\": 6", "\"ffn\": 5", "_conv1d.0.weight\" has shape (6, 4, 1), but by "),
+        ("\"ffn\": 6", "\"ffn\": 5", "_conv1d.0.weight\" has shape (6, 4, 1), but with "),
         (", \"ffn\": 6", "", "no error"),
         ("\"ffn\": 6", "\"ffn\": 6, \"layer_order\": \"pre\", \"norm\": \"ln\"", "no error"),
         ("\"ffn\": 6", "\"ffn\": 6, \"relative_attention_bias\": \"position\"", "_rel_attn_bias._w\" is missing"),
@@ -187,7 +191,7 @@ extension TinyCheckpoint {
             "\"architecture\": \"sasrec\"", "\"architecture\": \"hstu\"",
             "\"_hstu._attention_layers.0._uvqk\" is missing"
         ),
-        ("\"max_output_length\": 1", "\"max_output_length\": 2", "_pos_emb.weight\" has shape (6, 4), but by "),
+        ("\"max_output_length\": 1", "\"max_output_length\": 2", "_pos_emb.weight\" has shape (6, 4), but with "),
     ])
     func descriptionOfMeta_ThatIsWrong(part: String, replacement: String, expected: String) throws {
         let description = Self.metaDescription.replacing(part, with: replacement)
@@ -199,12 +203,12 @@ extension TinyCheckpoint {
 
     @Test(arguments: [
         ("\"heads\": 2", "\"heads\": 2", "no error"),
-        ("\"heads\": 2", "\"heads\": 1", "the keys have 2 columns, which are no heads of 4"),
+        ("\"heads\": 2", "\"heads\": 1", "the keys have 2 columns, not a multiple of 4"),
         ("\"heads\": 2", "\"heads\": 3", "d 4 of "),
         ("\"heads\": 2", "\"heads\": 4", "head_dimension 1 is not even"),
-        ("\"d\": 4", "\"d\": 8", "the keys have 2 columns, which are no heads of 4"),
+        ("\"d\": 4", "\"d\": 8", "the keys have 2 columns, not a multiple of 4"),
         ("\"blocks\": 1", "\"blocks\": 2", "tensor \"layers.1.attention_norm.weight\" is missing"),
-        ("\"performance-law\"", "\"sasrec.pytorch\"", "source is not performance-law"),
+        ("\"performance-law\"", "\"sasrec.pytorch\"", "source must be performance-law"),
         ("\"llama\"", "\"hstu\"", "architecture hstu is not supported by --from performance-law"),
     ])
     func descriptionOfPerformanceLaw_ThatIsWrong(part: String, replacement: String, expected: String) throws {

@@ -150,23 +150,25 @@ import Testing
             message { try read(more: ", \"ids\": \"item2id\"") }.hasSuffix("item2id has no id for the item \"2\"")
         )
         _ = try folder.write("item2id", "B01\n".utf8)
-        #expect(message { try read(more: ", \"ids\": \"item2id\"") }.contains("item2id, line 1: 1 fields between tabs"))
+        #expect(
+            message { try read(more: ", \"ids\": \"item2id\"") }.contains("item2id, line 1: 1 tab-separated fields")
+        )
     }
 
     // MARK: - Invalid input
 
     @Test(arguments: [
-        ("", "the index has no item"),
-        ("{}", "the index has no item"),
+        ("", "the index has no items"),
+        ("{}", "the index has no items"),
         (#"{"1": ["<a_9>", "<b_0>"]}"#, "the item \"1\" has the token \"<a_9>\", which "),
-        (#"{"1": [10, 20], "2": [10]}"#, "the item \"2\" has 1 tokens, the first one has 2"),
-        (#"{"1": [10]}"#, "the item \"1\" has 1 tokens, and paths have 2 to 8"),
+        (#"{"1": [10, 20], "2": [10]}"#, "the item \"2\" has 1 tokens, but the first item has 2"),
+        (#"{"1": [10]}"#, "the item \"1\" has 1 tokens, but a path has 2 to 8"),
         (#"{"1": [10, 30]}"#, "the item \"1\" has the token 30, which is outside the vocabulary of 30 rows"),
         (#"{"1": [10, -1]}"#, "has the token -1, which is outside"),
         (#"{"1": [10, 99999999999]}"#, "has the token 99999999999, which is outside"),
         (#"{"1": [10, 20.5]}"#, "a token that is neither a string nor an integer"),
         (#"{"1": 10}"#, "index.json: the item \"1\" has no array of tokens"),
-        (#"{"1": [10, 20], "1": [10, 21]}"#, "the item \"1\" stands twice"),
+        (#"{"1": [10, 20], "1": [10, 21]}"#, "the item \"1\" appears twice"),
         (#"{"1": [10, 20]"#, "index.json: "),
         (
             "{\"item_id\": 1, \"token_ids\": [10, 20]}\n{\"item_id\": 1, \"token_ids\": [10, 21]}",
@@ -178,9 +180,9 @@ import Testing
             "is a string, but"
         ),
         ("{\"item_id\": [], \"token_ids\": [10, 20]}", "item_id must be an integer or a string"),
-        ("item,a,b\n1,10\n", ", line 2: 2 fields where there are 3 columns"),
-        ("1,10,20\n", ", line 1: expected a JSON object, or the names of columns"),
-        ("[1, 2]", "line 1: expected a JSON object, or the names"),
+        ("item,a,b\n1,10\n", ", line 2: 2 fields, but there are 3 columns"),
+        ("1,10,20\n", ", line 1: expected a JSON object or a header"),
+        ("[1, 2]", "line 1: expected a JSON object or a header"),
     ])
     func index_ThatDoesNotFit(index: String, expected: String) {
         let message = message { try read(index) }
@@ -190,15 +192,15 @@ import Testing
 
     @Test(arguments: [
         ("", #"{"before": [30]}"#, "token 30 of before is outside the vocabulary of 30 rows"),
-        ("", #"{"before": [-1]}"#, "semantic_ids.template.before must hold token ids"),
-        ("", #"{"before": ["<a_0>"]}"#, "semantic_ids.template.before must hold token ids"),
+        ("", #"{"before": [-1]}"#, "semantic_ids.template.before must contain token ids"),
+        ("", #"{"before": ["<a_0>"]}"#, "semantic_ids.template.before must contain token ids"),
         ("", #"{"befor": []}"#, "the key \"befor\" is not known"),
         (", \"tail\": [31]", "{}", "token 31 of tail is outside"),
-        (", \"tail\": [1]", #"{"tail": [2]}"#, "are both stated"),
+        (", \"tail\": [1]", #"{"tail": [2]}"#, "are both given"),
         (", \"normalization\": \"all\"", "{}", "normalization must be \"vocabulary\" or \"level\" or \"allowed\""),
         (
             ", \"max_items\": 21", "{}",
-            "semantic_ids.max_items is 21, but by the template only 19 items fit into 40 tokens"
+            "semantic_ids.max_items is 21, but the template fits only 19 items into 40 tokens"
         ),
         (", \"offsets\": [1]", "{}", "semantic_ids.offsets has 1 entries for 2 levels"),
         (", \"ranges\": [{\"first\": 10, \"count\": 1}]", "{}", "semantic_ids.ranges has 1 entries for 2 levels"),
@@ -286,7 +288,7 @@ import Testing
         #expect(Array(bundle.catalogue.path(1)) == first)
         #expect(bundle.catalogue.path(0).isEmpty)
         let inspection = BundleInspection(bundle)
-        #expect(inspection.text.contains("4 levels, probabilities of the allowed"))
+        #expect(inspection.text.contains("4 levels, softmax over allowed tokens"))
     }
 
     @Test func otherTrainersAndACatalogue_AreRefused() throws {

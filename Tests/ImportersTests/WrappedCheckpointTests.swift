@@ -214,7 +214,7 @@ import Testing
         }
         #expect(throws: ImportError.self) { try result(nil).get() }
         guard case .failure(let error) = try result(nil) else { return }
-        #expect(error.message.hasSuffix("holds several models; say which with --weights: \"model\", \"ema.module\""))
+        #expect(error.message.hasSuffix("holds several models; choose one with --weights: \"model\", \"ema.module\""))
         #expect(try result("model").get().origin == WeightsOrigin(dictionary: "model", prefix: ""))
         for choice in ["ema.module", "ema", "module"] {
             #expect(try result(choice).get().origin == WeightsOrigin(dictionary: "ema", prefix: "module."))

@@ -270,7 +270,7 @@ import Testing
 
     @Test(arguments: [
         (SASRecConfiguration.PositionNumbering.fromOldest, 5, "none"), (.fromNewest, 6, "attended"),
-        (.everySlot, 5, "attended, zero in every layer"),
+        (.everySlot, 5, "attended, zeroed in every layer"),
     ])
     func positions_DecideTheirTableAndThePadding(
         positions: SASRecConfiguration.PositionNumbering,

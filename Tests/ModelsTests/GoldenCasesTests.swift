@@ -70,7 +70,7 @@ import Testing
         #expect(fault { $0[2].score += 0.01 } == "golden case 1: item 3 has the score 0.98, not 0.97")
         #expect(fault { $0[2].row = 30 } == "golden case 1: item 3 is 30, not 3")
         #expect(fault { $0[0].score = .nan }?.hasPrefix("golden case 1: item 1 has the score nan") == true)
-        #expect(fault { $0.removeLast() } == "golden case 1: 9 items were given, not 10")
+        #expect(fault { $0.removeLast() } == "golden case 1: 9 items were returned, not 10")
     }
 
     /// The shares of operate.md: bf16 and f16 .98, int8 .95, of the ten best.

@@ -76,7 +76,7 @@ import Testing
         try edit("config.json", "\"concat_ua\": false", "\"concat_ua\": true")
         #expect(
             message().contains(
-                "model.safetensors: tensor \"layers.0.output.weight\" has shape (4, 4), config.json makes it (4, 12)"
+                "model.safetensors: tensor \"layers.0.output.weight\" has shape (4, 4), but config.json requires (4, 12)"
             )
         )
         try edit("config.json", "\"concat_ua\": true", "\"concat_ua\": false")
@@ -87,7 +87,7 @@ import Testing
         )
         #expect(
             message().contains(
-                "tensor \"layers.0.relative_bias.time\" is not one of a model of this size of architecture hstu"
+                "tensor \"layers.0.relative_bias.time\" does not belong to architecture hstu of this size"
             )
         )
         try edit(
@@ -99,7 +99,7 @@ import Testing
         #expect(message().contains("tensor \"layers.1.uvqk.weight\" is missing"))
         try edit("config.json", "\"layers\": 2", "\"layers\": 1")
         try edit("config.json", "float32", "bfloat16")
-        #expect(message().contains("is float32, config.json says bfloat16"))
+        #expect(message().contains("is float32, but config.json says bfloat16"))
     }
 
     @Test func weightThatIsNotANumber_IsRefusedByTensor() throws {

@@ -70,18 +70,18 @@ import Testing
         (#"{"dtype":"F32","shape":[2],"data_offsets":[8,0]}"#, "ascending order"),
         (#"{"dtype":"F32","shape":[2],"data_offsets":[8]}"#, "two offsets"),
         (#"{"dtype":"F32","shape":[2],"data_offsets":[0,4,8]}"#, "more than 2 numbers"),
-        (#"{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}"#, "not negative"),
-        (#"{"dtype":"F32","shape":[2],"data_offsets":[0,8.0]}"#, "not negative"),
-        (#"{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}"#, "not negative"),
+        (#"{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}"#, "non-negative"),
+        (#"{"dtype":"F32","shape":[2],"data_offsets":[0,8.0]}"#, "non-negative"),
+        (#"{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}"#, "non-negative"),
         (#"{"dtype":"F32","shape":[4],"data_offsets":[0,16]}"#, "bytes 0 to 16 go beyond the 8 bytes of data"),
         (#"{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#, "4 bytes after the last tensor"),
-        (#"{"dtype":"F32","shape":[1],"data_offsets":[4,8]}"#, "a hole lies before"),
+        (#"{"dtype":"F32","shape":[1],"data_offsets":[4,8]}"#, "there is a gap before"),
         (#"{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}"#, "is too large"),
         (#"{"dtype":"F32","shape":[9223372036854775807],"data_offsets":[0,8]}"#, "is too large"),
-        (#"{"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,8]}"#, "not negative"),
+        (#"{"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,8]}"#, "non-negative"),
         (#"{"dtype":"F64","shape":[1],"data_offsets":[0,8]}"#, #"the dtype "F64" is not supported"#),
         (#"{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}"#, #"the key "x" is not known"#),
-        (#"{"dtype":"F32","shape":[2],"shape":[2],"data_offsets":[0,8]}"#, "shape stands twice"),
+        (#"{"dtype":"F32","shape":[2],"shape":[2],"data_offsets":[0,8]}"#, "shape appears twice"),
         (#"{"dtype":"F32","shape":[2]}"#, "data_offsets is missing"),
         (#"{"dtype":"F32","data_offsets":[0,8]}"#, "shape is missing"),
         (#"{"shape":[2],"data_offsets":[0,8]}"#, "dtype is missing"),
@@ -102,10 +102,10 @@ import Testing
         let a = #""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#
         let b = #""b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}"#
         #expect(message("{\(a),\(b)}", data: 6).contains(#"tensor "b": bytes 2 to 6 overlap"#))
-        #expect(message("{\(a),\(a)}", data: 4).contains(#"the name "a" stands twice"#))
-        #expect(message(#"{"__metadata__":{"a":"b","a":"c"}}"#, data: 0).contains("stands twice"))
+        #expect(message("{\(a),\(a)}", data: 4).contains(#"the name "a" appears twice"#))
+        #expect(message(#"{"__metadata__":{"a":"b","a":"c"}}"#, data: 0).contains("appears twice"))
         #expect(message(#"{"__metadata__":{"a":1}}"#, data: 0).contains("expected a string"))
-        #expect(message(#"{"__metadata__":{},"__metadata__":{}}"#, data: 0).contains("stands twice"))
+        #expect(message(#"{"__metadata__":{},"__metadata__":{}}"#, data: 0).contains("appears twice"))
         #expect(message(#" {}"#, data: 0).contains("does not start with '{'"))
         #expect(message(#"{} x"#, data: 0).contains("expected the end"))
     }
@@ -122,7 +122,7 @@ import Testing
         }
         #expect(try message([]).contains("too short"))
         #expect(try message([1, 2, 3]).contains("too short"))
-        #expect(try message([3, 0, 0, 0, 0, 0, 0, 0, 0x7B, 0x7D]).contains("goes beyond the file's 10 bytes"))
+        #expect(try message([3, 0, 0, 0, 0, 0, 0, 0, 0x7B, 0x7D]).contains("exceeds the file's 10 bytes"))
         #expect(try message([UInt8](repeating: 255, count: 8) + [0x7B, 0x7D]).contains("is more than 100000000"))
         #expect(try message([0, 0, 0, 0, 0, 0, 0, 0]).contains("does not start with"))
     }

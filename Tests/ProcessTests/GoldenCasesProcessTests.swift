@@ -89,12 +89,12 @@ import Testing
                 #expect(try server.connect().get("/health/ready").status == 200)
             }
             let inspected = try Genrec.run(["inspect", bundle.path])
-            #expect(inspected.standardOutput.contains("  32, of these weights\n"))
+            #expect(inspected.standardOutput.contains("  32, for these weights\n"))
             // A second run replaces the existing cases, even those of other weights.
             try flip(bundle, Flip.layerTensor, element: 7, bit: 30)
             try record(bundle, cases: 5)
             #expect(
-                try Genrec.run(["inspect", bundle.path]).standardOutput.contains("  5, of these weights\n")
+                try Genrec.run(["inspect", bundle.path]).standardOutput.contains("  5, for these weights\n")
             )
         }
     }
@@ -103,7 +103,7 @@ import Testing
         try withGoldenBundle { bundle in
             // The last mantissa bit of an item that no history contains.
             try flip(bundle, Flip.itemTensor, element: 1_200 * 32 + 31, bit: 0)
-            let part = "the weights are not those of the golden cases"
+            let part = "golden.json: recorded with other weights"
             try expectRefusal(bundle, part)
             let output = try Genrec.run(["inspect", bundle.path])
             #expect(output.status == 1 && output.standardError.contains(part))
@@ -126,7 +126,7 @@ import Testing
                 let (golden, name) = (bundle.appendingPathComponent("golden.json"), "golden.json")
                 try FileManager.default.removeItem(at: golden)
                 try FileManager.default.copyItem(at: other.appendingPathComponent(name), to: golden)
-                try expectRefusal(bundle, "the weights are not those of the golden cases")
+                try expectRefusal(bundle, "golden.json: recorded with other weights")
                 try claimWeights(bundle)
                 try expectRefusal(bundle, "golden case ")
             }
@@ -154,7 +154,7 @@ import Testing
             try String(contentsOf: file, encoding: .utf8)
                 .replacing("\"dtype\": \"float32\"", with: "\"dtype\": \"bfloat16\"")
                 .write(to: file, atomically: true, encoding: .utf8)
-            try expectRefusal(bundle, "is float32, config.json says bfloat16")
+            try expectRefusal(bundle, "is float32, but config.json says bfloat16")
         }
     }
 

@@ -280,7 +280,7 @@ package final class BatchExecutor {
         _ queries: Tensor
     ) throws(ComputeError) -> TokenScoresTicket {
         guard let decoder else {
-            throw ComputeError(.unsupported, "the items of this model are rows of its table, not paths of tokens")
+            throw ComputeError(.unsupported, "this model's items are rows of its item table, not token paths")
         }
         var asking: [Int] = []
         var tokens: [Int32] = []

@@ -49,16 +49,18 @@ struct LegacyTorchContainer: TorchContainer {
         func unsupported(_ reason: String) -> ImportError { ImportError(.unsupported, "\(file.path) \(reason)") }
         let version = try next("the protocol's pickle")
         guard version[version.root] == .integer(Self.protocolVersion) else {
-            throw unsupported("is in a version of PyTorch's old container that is not known")
+            throw unsupported("has an unknown version of PyTorch's old container format")
         }
         let system = try next("the system's pickle")
         let order = system.entries(system.root)?.last { $0.key == "little_endian" }
         guard let order, system[order.value] == .boolean(true) else {
-            throw unsupported("was written in another byte order than little-endian")
+            throw unsupported("is not little-endian")
         }
         graph = try next("the object's pickle")
         let keys = try next("the storages' pickle")
-        guard case .list(let number) = keys[keys.root] else { throw Self.malformed(file, "its storages are no list") }
+        guard case .list(let number) = keys[keys.root] else {
+            throw Self.malformed(file, "its storages are not a list")
+        }
         storages = try Self.storages(keys.arrays[Int(number)].map { keys[$0] }, graph, file, from: position)
     }
 
@@ -82,7 +84,7 @@ struct LegacyTorchContainer: TorchContainer {
             guard let size = sizes[key] else {
                 throw ImportError(
                     .unsupported,
-                    "\(file.path): the storage \(quoted(key)) is of a type that is not read"
+                    "\(file.path): the storage \(quoted(key)) has an unsupported type"
                 )
             }
             guard position <= file.byteCount - 8 else {
@@ -92,14 +94,14 @@ struct LegacyTorchContainer: TorchContainer {
             let count = try? reader.integer(Int64.self)
             position += 8
             guard let count, count >= 0, count <= Int64((file.byteCount - position) / size) else {
-                throw malformed(file, "it ends within the storage \(quoted(key))")
+                throw malformed(file, "it ends inside the storage \(quoted(key))")
             }
             guard ranges.updateValue(position..<position + Int(count) * size, forKey: key) == nil else {
-                throw malformed(file, "the storage \(quoted(key)) stands twice")
+                throw malformed(file, "the storage \(quoted(key)) appears twice")
             }
             position += Int(count) * size
         }
-        guard position == file.byteCount else { throw malformed(file, "it goes on after the last storage") }
+        guard position == file.byteCount else { throw malformed(file, "there is data after the last storage") }
         return ranges
     }
 

@@ -67,7 +67,7 @@ struct PickleReader {
         var reader = PickleReader(piece, source: source, persistent: persistent)
         do {
             let graph = try reader.run()
-            guard isFollowed || graph.byteCount == bytes.count else { throw reader.malformed("it goes on after STOP") }
+            guard isFollowed || graph.byteCount == bytes.count else { throw reader.malformed("data after STOP") }
             return graph
         } catch let error as ImportError {
             throw error
@@ -86,7 +86,7 @@ struct PickleReader {
     private func unsupported(_ what: String) -> ImportError {
         ImportError(
             .unsupported,
-            "\(source): the pickle has \(what) at byte \(opcodeOffset), which no checkpoint has"
+            "\(source): the pickle has \(what) at byte \(opcodeOffset), which checkpoints do not contain"
         )
     }
 
@@ -98,7 +98,7 @@ struct PickleReader {
             opcodeOffset = reader.position
             let byte = try reader.integer(UInt8.self)
             guard let opcode = PickleOpcode(rawValue: byte) else {
-                throw malformed("0x\(String(byte, radix: 16)) is no opcode")
+                throw malformed("0x\(String(byte, radix: 16)) is not an opcode")
             }
             if opcode == .stop { break }
             try execute(opcode)
@@ -122,7 +122,7 @@ struct PickleReader {
             guard version <= 5 else { throw unsupported("protocol \(version)") }
         case .frame:
             guard try reader.integer(UInt64.self) <= UInt64(reader.remaining) else {
-                throw malformed("a frame goes beyond its end")
+                throw malformed("a frame extends past its end")
             }
         case .mark:
             guard marks.count < Limit.values else { throw tooLarge() }
@@ -286,7 +286,7 @@ struct PickleReader {
         case .object(let number):
             let key = try none()
             for item in items { arrays[Int(number)] += [key, item] }
-        default: throw malformed("no list to append to")
+        default: throw malformed("there is no list to append to")
         }
     }
 
@@ -294,7 +294,7 @@ struct PickleReader {
         guard items.count.isMultiple(of: 2) else { throw malformed("a key without a value") }
         switch try node(top()) {
         case .dictionary(let number), .object(let number): arrays[Int(number)].append(contentsOf: items)
-        default: throw malformed("no dictionary to set items of")
+        default: throw malformed("there is no dictionary to set items in")
         }
     }
 
@@ -352,14 +352,14 @@ struct PickleReader {
         }
         let digits = text.drop { $0 == "-" || $0 == "+" }
         guard !digits.isEmpty, digits.utf8.count >= 18, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
-            throw malformed("\(quoted(text)) is no integer")
+            throw malformed("\(quoted(text)) is not an integer")
         }
         try push(.opaque)
     }
 
     private mutating func pushFloat() throws {
         let text = try line()
-        guard let value = Double(text) else { throw malformed("\(quoted(text)) is no number") }
+        guard let value = Double(text) else { throw malformed("\(quoted(text)) is not a number") }
         try push(.real(value))
     }
 
@@ -380,7 +380,7 @@ struct PickleReader {
 
     private mutating func memoNumber() throws -> UInt32 {
         let text = try line()
-        guard let number = UInt32(text) else { throw malformed("\(quoted(text)) is no memo number") }
+        guard let number = UInt32(text) else { throw malformed("\(quoted(text)) is not a memo number") }
         return number
     }
 
@@ -455,7 +455,7 @@ struct PickleReader {
         switch node(id) {
         case .global(let global): return global
         case .object: return .other
-        default: throw malformed("a call of something that is no function")
+        default: throw malformed("a call of something that is not a function")
         }
     }
 
@@ -542,7 +542,7 @@ struct PickleReader {
             } else {
                 arrays[Int(number)] += [try none(), state]
             }
-        default: throw malformed("attributes of something that has none")
+        default: throw malformed("attributes are set on something that has none")
         }
     }
 }

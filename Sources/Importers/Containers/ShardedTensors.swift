@@ -53,10 +53,12 @@ struct ShardedTensors: TensorSource {
         var numbers: [String: Int] = [:]
         var places: [String: Int] = [:]
         for name in map.names {
-            guard let shard = try? map.string(name) else { throw fault("the shard of \(quoted(name)) is no string") }
+            guard let shard = try? map.string(name) else { throw fault("the shard of \(quoted(name)) is not a string") }
             guard !shard.isEmpty, shard != ".", shard != "..", !shard.utf8.contains(UInt8(ascii: "/")),
                 !shard.utf8.contains(0)
-            else { throw fault("the shard \(quoted(shard)) of \(quoted(name)) is no name of a file beside it") }
+            else {
+                throw fault("the shard \(quoted(shard)) of \(quoted(name)) does not name a file in the same folder")
+            }
             if numbers[shard] == nil {
                 guard shards.count < Self.shardLimit else { throw fault("more than \(Self.shardLimit) shards") }
                 numbers[shard] = shards.count
@@ -65,7 +67,7 @@ struct ShardedTensors: TensorSource {
                 held.append(opened.names)
             }
             guard let number = numbers[shard], held[number].contains(name) else {
-                throw fault("tensor \(quoted(name)) is not in \(quoted(shard)), where the index has it")
+                throw fault("tensor \(quoted(name)) is not in \(quoted(shard)), where the index places it")
             }
             places[name] = number
         }

@@ -64,11 +64,11 @@ struct StateDictionary: TensorSource {
         // Two dictionaries of the same views are one model.
         guard let found = candidates.first, candidates.allSatisfy({ $0.tensors == found.tensors }) else {
             let keys = all.map { quoted($0.origin.key) }.joined(separator: ", ")
-            let problem = choice.map { "--weights \(quoted($0)) is none of them" } ?? "say which with --weights"
+            let problem = choice.map { "--weights \(quoted($0)) is none of them" } ?? "choose one with --weights"
             throw ImportError(.mismatched, "\(checkpoint.path) holds several models; \(problem): \(keys)")
         }
         if let twice = found.twice {
-            throw ImportError(.mismatched, "\(checkpoint.path): the tensor \(quoted(twice)) stands twice")
+            throw ImportError(.mismatched, "\(checkpoint.path): the tensor \(quoted(twice)) appears twice")
         }
         tensors = found.tensors
         origin = found.origin
@@ -81,11 +81,11 @@ struct StateDictionary: TensorSource {
     init(whole checkpoint: TorchCheckpoint) throws(ImportError) {
         self.checkpoint = checkpoint
         guard let dictionary = Self.dictionaries(checkpoint.graph).first(where: \.path.isEmpty) else {
-            throw ImportError(.mismatched, "\(checkpoint.path) is no dictionary of tensors")
+            throw ImportError(.mismatched, "\(checkpoint.path) is not a dictionary of tensors")
         }
         let all = Candidate(dictionary, prefix: "")
         if let twice = all.twice {
-            throw ImportError(.mismatched, "\(checkpoint.path): the tensor \(quoted(twice)) stands twice")
+            throw ImportError(.mismatched, "\(checkpoint.path): the tensor \(quoted(twice)) appears twice")
         }
         tensors = all.tensors
         origin = nil
@@ -216,12 +216,12 @@ struct StateDictionary: TensorSource {
         let missing = anchors.filter { !names.contains(best.prefix + $0) }
         let near = missing.map { anchor in
             nearestName(to: best.prefix + anchor, among: names).map { "nearest to \(quoted(anchor)) is \(quoted($0))" }
-                ?? "nothing is near to \(quoted(anchor))"
+                ?? "nothing is close to \(quoted(anchor))"
         }
         let origin = WeightsOrigin(dictionary: best.dictionary.path, prefix: best.prefix)
         return ImportError(
             .mismatched,
-            "\(path): no dictionary has \(wanted) under one prefix; in the likeliest (\(origin.description), "
+            "\(path): no dictionary has \(wanted) under one prefix; in the closest (\(origin.description), "
                 + "\(names.count) tensors) \(near.joined(separator: ", "))"
         )
     }

@@ -42,7 +42,7 @@ struct TarTorchContainer: TorchContainer {
         let facts = try system.pickle(atMost: Self.keyLimit)
         let order = facts.entries(facts.root)?.last { $0.key == "little_endian" }
         guard let order, facts[order.value] == .boolean(true) else {
-            throw ImportError(.unsupported, "\(file.path) was written in another byte order than little-endian")
+            throw ImportError(.unsupported, "\(file.path) is not little-endian")
         }
         var known: [String: Part] = [:]
         try Self.readStorages(&stored, &known, &storages)
@@ -65,27 +65,27 @@ struct TarTorchContainer: TorchContainer {
             let head = try piece.pickle(atMost: keyLimit)
             guard let items = head.tuple(head.root), items.count >= 3, let key = head.name(items[0]),
                 case .global(.storage(let dtype)) = head[items[2]]
-            else { throw piece.malformed("a storage without a key and a type that is read") }
+            else { throw piece.malformed("a storage has no key or no supported type") }
             let count = try piece.integer(Int64.self)
             guard count >= 0, count <= Int64(piece.rest.count / dtype.byteCount) else {
-                throw piece.malformed("it ends within the storage \(quoted(key))")
+                throw piece.malformed("it ends inside the storage \(quoted(key))")
             }
             let range = piece.skip(Int(count) * dtype.byteCount)
             guard ranges.updateValue(range, forKey: key) == nil else {
-                throw piece.malformed("the storage \(quoted(key)) stands twice")
+                throw piece.malformed("the storage \(quoted(key)) appears twice")
             }
             known[key] = Part(storage: TorchStorage(key: key, dtype: dtype, count: Int(count)))
         }
         // Each view is (key, key of the whole, offset, count).
         let views = try piece.pickle(atMost: PickleReader.Limit.byteCount)
         guard case .list(let number) = views[views.root] else {
-            throw piece.malformed("the views of storages are no list")
+            throw piece.malformed("the storage views are not a list")
         }
         for view in views.arrays[Int(number)] {
             guard let items = views.tuple(view), items.count == 4, let key = views.name(items[0]),
                 let root = views.name(items[1]), let whole = known[root], case .integer(let offset) = views[items[2]],
                 offset >= 0, offset <= whole.storage.count
-            else { throw piece.malformed("a view of no storage") }
+            else { throw piece.malformed("a view has no valid storage") }
             known[key] = Part(storage: whole.storage, offset: Int(offset))
         }
     }
@@ -98,20 +98,20 @@ struct TarTorchContainer: TorchContainer {
         for _ in 0..<(try piece.count()) {
             let head = try piece.pickle(atMost: keyLimit)
             guard let items = head.tuple(head.root), items.count >= 2, let key = head.name(items[0]) else {
-                throw piece.malformed("a tensor without a key and a storage")
+                throw piece.malformed("a tensor has no key or no storage")
             }
             // The rank takes 8 bytes; the upper four are ignored.
             let rank = Int(try piece.integer(Int32.self))
             _ = try piece.integer(Int32.self)
-            guard 0...PickleReader.Limit.rank ~= rank else { throw piece.malformed("a tensor of rank \(rank)") }
+            guard 0...PickleReader.Limit.rank ~= rank else { throw piece.malformed("a tensor has rank \(rank)") }
             var numbers: [Int] = []
             for _ in 0..<2 * rank + 1 { numbers.append(Int(try piece.integer(Int64.self))) }
-            guard numbers.allSatisfy({ $0 >= 0 }) else { throw piece.malformed("a tensor with a negative extent") }
+            guard numbers.allSatisfy({ $0 >= 0 }) else { throw piece.malformed("a tensor has a negative extent") }
             guard let part = head.name(items[1]).flatMap({ storages[$0] }) else {
-                throw piece.malformed("the tensor \(quoted(key)) lies in no storage")
+                throw piece.malformed("the tensor \(quoted(key)) refers to a storage that does not exist")
             }
             let (offset, overflow) = part.offset.addingReportingOverflow(numbers[2 * rank])
-            guard !overflow else { throw piece.malformed("the tensor \(quoted(key)) lies beyond its storage") }
+            guard !overflow else { throw piece.malformed("the tensor \(quoted(key)) exceeds its storage") }
             tensors[key] = TorchTensor(
                 storage: part.storage,
                 offset: offset,
@@ -137,7 +137,7 @@ struct TarTorchContainer: TorchContainer {
             guard let size = parsed.size, size <= file.byteCount - position else {
                 throw ImportError(
                     .malformed,
-                    "\(file.path): damaged tar archive: it ends within \(quoted(parsed.name))"
+                    "\(file.path): damaged tar archive: it ends inside \(quoted(parsed.name))"
                 )
             }
             entries[parsed.name] = position..<position + size
@@ -211,7 +211,7 @@ private struct Piece {
     mutating func count() throws(ImportError) -> Int {
         let graph = try pickle(atMost: 64)
         guard case .integer(let count) = graph[graph.root], 0...Int64(PickleReader.Limit.tensors) ~= count else {
-            throw malformed("it does not say how many follow")
+            throw malformed("the number of entries is missing")
         }
         return Int(count)
     }

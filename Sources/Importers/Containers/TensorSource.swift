@@ -50,7 +50,7 @@ extension TensorSource {
         guard let content = stored.float32() else {
             throw ImportError(
                 .mismatched,
-                "\(path): tensor \(quoted(name)) is \(stored.dtype.rawValue), weights are floating-point"
+                "\(path): tensor \(quoted(name)) is \(stored.dtype.rawValue), but weights must be floating-point"
             )
         }
         return content
@@ -142,7 +142,7 @@ struct NamedTensorModel: ImportedModel {
                     throw ImportError(
                         .mismatched,
                         "\(path): tensor \(quoted(part.name)) has shape \(shapeDescription(shape)), "
-                            + "but by \(description) it is \(shapeDescription(needed))"
+                            + "but with \(description) it must be \(shapeDescription(needed))"
                     )
                 }
             }
@@ -157,7 +157,7 @@ struct NamedTensorModel: ImportedModel {
         if let left = unused.subtracting(ignorable).min() {
             throw ImportError(
                 .mismatched,
-                "\(path): tensor \(quoted(left)) is left over: by \(description) the model has none of that name"
+                "\(path): tensor \(quoted(left)) is left over: with \(description) the model has no tensor of that name"
             )
         }
     }

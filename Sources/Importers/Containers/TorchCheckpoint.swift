@@ -59,17 +59,17 @@ final class TorchCheckpoint {
         }
         let storage = tensor.storage
         guard let storageBytes = container.byteCount(ofStorage: storage.key) else {
-            throw fault("lies in the storage \(quoted(storage.key)), which the file does not have")
+            throw fault("refers to the storage \(quoted(storage.key)), which the file does not have")
         }
         let (byteCount, overflow) = storage.count.multipliedReportingOverflow(by: storage.dtype.byteCount)
         guard !overflow, byteCount == storageBytes else {
             throw fault(
-                "lies in a storage of \(storage.count) \(storage.dtype.rawValue), of which there are \(storageBytes) bytes"
+                "needs a storage of \(storage.count) \(storage.dtype.rawValue), but that has \(storageBytes) bytes"
             )
         }
         guard let layout = StridedLayout(tensor) else {
             throw fault(
-                "of shape \(shapeDescription(tensor.shape)) goes beyond its storage of \(storage.count) elements"
+                "of shape \(shapeDescription(tensor.shape)) exceeds its storage of \(storage.count) elements"
             )
         }
         return layout

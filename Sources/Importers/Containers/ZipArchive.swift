@@ -50,7 +50,7 @@ struct ZipArchive {
         var indices: [String: Int] = [:]
         for (index, entry) in entries.enumerated() {
             guard indices.updateValue(index, forKey: entry.name) == nil else {
-                throw ImportError(.malformed, "\(file.path): the entry \(quoted(entry.name)) stands twice")
+                throw ImportError(.malformed, "\(file.path): the entry \(quoted(entry.name)) appears twice")
             }
         }
         self.indices = indices

@@ -62,7 +62,7 @@ struct ZipDirectory {
         } catch let error as FileError {
             throw ImportError(error)
         } catch {
-            throw malformed("a record goes beyond its end")
+            throw malformed("a record extends past its end")
         }
     }
 
@@ -74,7 +74,7 @@ struct ZipDirectory {
     private func readAll() throws -> [ZipArchive.Entry] {
         let location = try findDirectory()
         guard location.range.count <= ZipArchive.Limit.directoryBytes else {
-            throw malformed("a directory of \(location.range.count) bytes")
+            throw malformed("the directory has \(location.range.count) bytes")
         }
         var reader = try reader(location.range.lowerBound, count: location.range.count)
         var entries: [ZipArchive.Entry] = []
@@ -86,12 +86,12 @@ struct ZipDirectory {
             let (entry, extent) = try checkEntry(header, name: name, limit: location.range.lowerBound)
             if entry.method == .deflated { total += entry.size }
             guard total <= ZipArchive.Limit.inflatedBytes else {
-                throw malformed("more than \(ZipArchive.Limit.inflatedBytes) bytes after inflating")
+                throw malformed("it inflates to more than \(ZipArchive.Limit.inflatedBytes) bytes")
             }
             extents.append((extent.lowerBound, extent.upperBound, name))
             entries.append(entry)
         }
-        guard reader.remaining == 0 else { throw malformed("bytes after the last entry of the directory") }
+        guard reader.remaining == 0 else { throw malformed("there are bytes after the last entry of the directory") }
         extents.sort { $0.start < $1.start }
         for (left, right) in zip(extents, extents.dropFirst()) where left.end > right.start {
             throw malformed("the entries \(quoted(left.name)) and \(quoted(right.name)) overlap")
@@ -115,7 +115,7 @@ struct ZipDirectory {
             }
             position -= 1
         }
-        throw malformed("no end record, so it is cut short or no zip archive")
+        throw malformed("it has no end record: it is cut short or not a zip archive")
     }
 
     private func readEnd(at position: Int) throws -> Location {
@@ -138,14 +138,14 @@ struct ZipDirectory {
             return new
         }
         guard disk == 0 || disk == UInt16.max, directoryDisk == disk, diskEntries == entryCount else {
-            throw malformed("it is one part of several")
+            throw malformed("multi-part archives are not supported")
         }
         let ones16 = UInt64(UInt16.max)
         let ones32 = UInt64(UInt32.max)
         let count = try value(UInt64(entryCount), ones16, zip64?.entryCount)
         let directorySize = try value(UInt64(size), ones32, zip64?.size)
         let directoryOffset = try value(UInt64(offset), ones32, zip64?.offset)
-        guard count <= UInt64(ZipArchive.Limit.entries) else { throw malformed("\(count) entries are too many") }
+        guard count <= UInt64(ZipArchive.Limit.entries) else { throw malformed("it has too many entries, \(count)") }
         let end = zip64?.position ?? position
         let (sum, overflow) = directoryOffset.addingReportingOverflow(directorySize)
         guard !overflow, sum == UInt64(end) else {
@@ -169,9 +169,9 @@ struct ZipDirectory {
         let disk = try reader.integer(UInt32.self)
         let offset = try reader.integer(UInt64.self)
         let diskCount = try reader.integer(UInt32.self)
-        guard disk == 0, diskCount <= 1 else { throw malformed("it is one part of several") }
+        guard disk == 0, diskCount <= 1 else { throw malformed("multi-part archives are not supported") }
         guard offset <= UInt64(locator), Int(offset) <= locator - Self.zip64EndByteCount else {
-            throw malformed("the zip64 end record lies outside")
+            throw malformed("the zip64 end record lies outside the file")
         }
         let position = Int(offset)
         reader = try self.reader(position, count: Self.zip64EndByteCount)
@@ -188,7 +188,7 @@ struct ZipDirectory {
         let diskEntries = try reader.integer(UInt64.self)
         let entryCount = try reader.integer(UInt64.self)
         guard thisDisk == 0, directoryDisk == 0, diskEntries == entryCount else {
-            throw malformed("it is one part of several")
+            throw malformed("multi-part archives are not supported")
         }
         let size = try reader.integer(UInt64.self)
         return Zip64End(position: position, entryCount: entryCount, size: size, offset: try reader.integer())
@@ -198,7 +198,7 @@ struct ZipDirectory {
 
     private func readCentralHeader(_ reader: inout LittleEndianReader) throws -> Header {
         guard try reader.integer(UInt32.self) == Signature.centralHeader else {
-            throw malformed("an entry of the directory does not start like one")
+            throw malformed("an entry of the directory has no entry signature")
         }
         try reader.skip(4)
         let flags = try reader.integer(UInt16.self)
@@ -216,7 +216,7 @@ struct ZipDirectory {
         let name = Array(try reader.take(Int(nameLength)))
         let extra = try reader.take(Int(extraLength))
         try reader.skip(Int(commentLength))
-        guard disk == 0 || disk == UInt16.max else { throw malformed("it is one part of several") }
+        guard disk == 0 || disk == UInt16.max else { throw malformed("multi-part archives are not supported") }
         var sizes = [UInt64(size), UInt64(compressedSize), UInt64(offset)]
         try widen(&sizes, from: extra)
         return Header(
@@ -281,7 +281,7 @@ struct ZipDirectory {
             throw malformed("the entry \(entryName) is compressed by method \(header.method), not stored or deflated")
         }
         guard header.compressedSize <= UInt64(limit), header.localOffset <= UInt64(limit) else {
-            throw malformed("the entry \(entryName) goes beyond the archive")
+            throw malformed("the entry \(entryName) extends past the end of the archive")
         }
         let compressedSize = Int(header.compressedSize)
         switch method {
@@ -307,7 +307,7 @@ struct ZipDirectory {
             && (local.compressedSize == header.compressedSize || hasDescriptor && local.compressedSize == 0)
         guard agrees else { throw malformed("the two headers of the entry \(entryName) disagree") }
         guard compressedSize <= limit - contentStart else {
-            throw malformed("the entry \(entryName) goes beyond the archive")
+            throw malformed("the entry \(entryName) extends past the end of the archive")
         }
         let contentEnd = contentStart + compressedSize
         let end = hasDescriptor ? try descriptorEnd(at: contentEnd, limit, header, entryName: entryName) : contentEnd
@@ -325,7 +325,7 @@ struct ZipDirectory {
     private func readLocalHeader(at start: Int, limit: Int, entryName: String) throws -> (Header, Int) {
         var reader = try reader(start, count: min(Self.localHeaderByteCount, limit - start))
         guard try reader.integer(UInt32.self) == Signature.localHeader else {
-            throw malformed("no entry lies where the directory says that \(entryName) does")
+            throw malformed("there is no entry where the directory places \(entryName)")
         }
         try reader.skip(2)
         let flags = try reader.integer(UInt16.self)
@@ -369,6 +369,6 @@ struct ZipDirectory {
                 if matches == true { return attempt.position }
             }
         }
-        throw malformed("what follows the entry \(entryName) disagrees with its header")
+        throw malformed("the data descriptor of the entry \(entryName) disagrees with its header")
     }
 }

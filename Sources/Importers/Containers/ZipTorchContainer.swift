@@ -31,7 +31,7 @@ struct ZipTorchContainer: TorchContainer {
         if let entry = archive[prefix + "byteorder"] {
             let order = try archive.read(entry)
             guard order.withBytes({ $0.elementsEqual("little".utf8) }) else {
-                throw ImportError(.unsupported, "\(path) was written in another byte order than little-endian")
+                throw ImportError(.unsupported, "\(path) is not little-endian")
             }
         }
         guard pickle.size <= PickleReader.Limit.byteCount else {

@@ -49,7 +49,7 @@ struct ItemIndex {
         } catch {
             throw ImportError(.malformed, "\(path)\(error.description)")
         }
-        guard !entries.isEmpty else { throw ImportError(.malformed, "\(path): the index has no item") }
+        guard !entries.isEmpty else { throw ImportError(.malformed, "\(path): the index has no items") }
     }
 
     /// Runs `body` for each line that is not blank, with its number from 1.
@@ -118,7 +118,7 @@ struct ItemIndex {
             try reader.beginObject()
             while let key = try reader.nextKey() {
                 let name = key.string
-                guard seen.insert(name).inserted else { throw JSONError("the item \(quoted(name)) stands twice") }
+                guard seen.insert(name).inserted else { throw JSONError("the item \(quoted(name)) appears twice") }
                 let number = Int64(name).flatMap { String($0) == name ? $0 : nil }
                 found.append((name, number, try Self.tokens(JSONValue(&reader), of: "the item \(quoted(name))")))
             }
@@ -157,12 +157,14 @@ struct ItemIndex {
                 columns = fields
                 idColumn = fields.firstIndex { ["item_id", "item", "id", "iid", "pid"].contains($0.lowercased()) } ?? 0
                 guard fields.count > 1, fields.allSatisfy({ $0.first.map { $0.isLetter || $0 == "_" } ?? false }) else {
-                    throw JSONError("expected a JSON object, or the names of columns: an item's and one for each level")
+                    throw JSONError(
+                        "expected a JSON object or a header with an item column and a column for each level"
+                    )
                 }
                 return
             }
             guard fields.count == columns.count else {
-                throw JSONError("\(fields.count) fields where there are \(columns.count) columns")
+                throw JSONError("\(fields.count) fields, but there are \(columns.count) columns")
             }
             var tokens: [Token] = []
             for (column, field) in fields.enumerated() where column != idColumn {

@@ -49,8 +49,8 @@ struct ItemNames {
             default:
                 throw ImportError(
                     .malformed,
-                    "\(path), line \(number + 1): \(fields.count) fields between tabs, not 2 (raw id, item) or 3 (path, "
-                        + "title, raw id)"
+                    "\(path), line \(number + 1): \(fields.count) tab-separated fields, not 2 (raw id, item) or 3 "
+                        + "(path, title, raw id)"
                 )
             }
         }

@@ -87,7 +87,7 @@ struct SemanticIDImport {
             throw ImportError(
                 .mismatched,
                 "\(index.path): \(summary.largestPath) items share one path, more than "
-                    + "\(SemanticIDs.Limit.itemsOnAPath), which only a broken tokenizer makes"
+                    + "\(SemanticIDs.Limit.itemsOnAPath), which only a broken tokenizer produces"
             )
         }
         do throws(FileError) {
@@ -129,7 +129,7 @@ struct SemanticIDImport {
             try lists.end()
             let tail = try SemanticIDs.Template.tokens("tail", &fields)
             guard tail.isEmpty || template.tail.isEmpty else {
-                throw JSONError("semantic_ids.tail and semantic_ids.template.tail are both stated")
+                throw JSONError("semantic_ids.tail and semantic_ids.template.tail are both given")
             }
             template.tail += tail
             self.template = template
@@ -164,7 +164,7 @@ struct SemanticIDImport {
             ImportError(.mismatched, "\(index.path): the item \(quoted(entry.id.text)) \(reason)")
         }
         guard SemanticIDs.Limit.levels.contains(levels) else {
-            throw fault(index.entries[0], "has \(levels) tokens, and paths have 2 to 8")
+            throw fault(index.entries[0], "has \(levels) tokens, but a path has 2 to 8")
         }
         guard stated.offsets.isEmpty || stated.offsets.count == levels else {
             throw ImportError(
@@ -176,9 +176,9 @@ struct SemanticIDImport {
         items.reserveCapacity(index.entries.count)
         for entry in index.entries {
             guard entry.tokens.count == levels else {
-                throw fault(entry, "has \(entry.tokens.count) tokens, the first one has \(levels)")
+                throw fault(entry, "has \(entry.tokens.count) tokens, but the first item has \(levels)")
             }
-            guard 1...1024 ~= entry.id.text.utf8.count else { throw fault(entry, "has an id of no or too many bytes") }
+            guard 1...1024 ~= entry.id.text.utf8.count else { throw fault(entry, "must have an id of 1 to 1024 bytes") }
             var tokens: [Int32] = []
             var text = ""
             for (level, token) in entry.tokens.enumerated() {

@@ -88,7 +88,7 @@ struct TokenNames {
             let text = key.string
             guard try reader.peek() == .number, let value = try reader.readNumber().integer,
                 let id = Int32(exactly: value)
-            else { throw JSONError("the id of \(quoted(text)) is no integer of 32 bits") }
+            else { throw JSONError("the id of \(quoted(text)) is not a 32-bit integer") }
             ids[text] = id
         }
         return ids

@@ -157,7 +157,7 @@ struct HuggingFaceImporter: CheckpointImporter {
         }
         throw ImportError(
             .unreadable,
-            "\(path) has neither \(names[0]) nor \(names[2]) nor an index of shards of either"
+            "\(path) has neither \(names[0]) nor \(names[2]), nor a shard index of either"
         )
     }
 
@@ -174,7 +174,7 @@ struct HuggingFaceImporter: CheckpointImporter {
         }
         guard classes.isEmpty || classes == [kind.className] else {
             let found = classes.map { quoted($0) }.joined(separator: ", ")
-            throw JSONError("architectures is \(found), not \(quoted(kind.className)), the one of \(type) that is read")
+            throw JSONError("architectures is \(found), not \(quoted(kind.className)), the class of \(type)")
         }
         try configuration.refuse("quantization_config")
         return kind

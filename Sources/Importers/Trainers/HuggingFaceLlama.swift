@@ -94,7 +94,7 @@ struct HuggingFaceLlama: HuggingFaceModel {
         let parameters = try configuration.optionalObject("rope_parameters")
         let scaling = try configuration.optionalObject("rope_scaling")
         guard parameters == nil || scaling == nil else {
-            throw JSONError("rope_parameters and rope_scaling cannot both be stated")
+            throw JSONError("rope_parameters and rope_scaling cannot both be given")
         }
         let none = try JSONFields(.object([]))
         var stated = parameters ?? scaling ?? none

@@ -45,7 +45,7 @@ struct PerformanceLawImporter: FileImporter {
             ],
             asking: [
                 ImportDescription.Question(key: "heads", meaning: "attention heads"),
-                ImportDescription.Question(key: "max_sequence_length", meaning: "the window of training"),
+                ImportDescription.Question(key: "max_sequence_length", meaning: "the training window"),
             ],
             of: state.path
         )
@@ -61,7 +61,7 @@ struct PerformanceLawImporter: FileImporter {
             }
             let headDimension = stated.width / stated.heads
             guard keyValueWidth.isMultiple(of: headDimension) else {
-                throw JSONError("the keys have \(keyValueWidth) columns, which are no heads of \(headDimension)")
+                throw JSONError("the keys have \(keyValueWidth) columns, not a multiple of \(headDimension)")
             }
             configuration = try LlamaConfiguration {
                 $0.width = stated.width

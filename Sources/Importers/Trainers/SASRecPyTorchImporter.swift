@@ -117,14 +117,14 @@ struct SASRecPyTorchImporter: FileImporter {
             throw ImportError(
                 .mismatched,
                 "\(state.path): tensor \(quoted(positions)) has \(rows) rows, "
-                    + "but the max_sequence_length \(window) of \(description) makes them \(window + 1) or \(window)"
+                    + "but the max_sequence_length \(window) of \(description) needs \(window + 1) or \(window)"
             )
         }
         guard stated.layerOrder == .original else {
             throw ImportError(
                 .mismatched,
                 "\(state.path): tensor \(quoted(positions)) has \(rows) rows, as many as max_sequence_length, "
-                    + "which no checkpoint of the layer_order \(stated.layerOrder.rawValue) in \(description) has"
+                    + "but layer_order \(stated.layerOrder.rawValue) of \(description) needs one more"
             )
         }
         return .everySlot

@@ -88,7 +88,7 @@ package struct BundleConfiguration: Sendable, Equatable {
         var fields = try JSONFields(value)
         let version = try fields.value("format_version")
         guard version == .integer(Self.formatVersion) else {
-            throw JSONError("format_version must be \(Self.formatVersion), the one that this program reads")
+            throw JSONError("format_version must be \(Self.formatVersion), the version that this program reads")
         }
         let name = try fields.choice("architecture", of: Architecture.Name.self)
         let dtype = try fields.choice("dtype", of: DType.self)

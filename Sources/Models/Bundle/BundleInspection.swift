@@ -135,8 +135,8 @@ package struct BundleInspection: Sendable {
             ("items", "\(grouped(itemCount)) in \(grouped(architecture.rows)) rows"),
             ("ids", idsAreIntegers ? "integers" : "strings"),
             ("tags", grouped(tagCount)),
-            ("popularity", hasPopularity ? "known" : "not known, all items alike"),
-            ("golden cases", goldenCaseCount.map { "\(grouped($0)), of these weights" } ?? "none"),
+            ("popularity", hasPopularity ? "given" : "not given, equal for all items"),
+            ("golden cases", goldenCaseCount.map { "\(grouped($0)), for these weights" } ?? "none"),
             ("source", "\(configuration.provenance.source), \(configuration.provenance.file)"),
             ("sha256", configuration.provenance.sha256),
         ]
@@ -158,15 +158,15 @@ extension BundleInspection {
     /// The rows about semantic ids.
     private func facts(_ ids: SemanticIDs, _ summary: SemanticIDSummary) -> [(label: String, value: String)] {
         let template = ids.template.lists.map { "\($0.key) \($0.tokens.count)" }.joined(separator: ", ")
-        let tail = ids.template.tail.isEmpty ? "" : ids.scoreTail ? ", the tail scored" : ", the tail not scored"
+        let tail = ids.template.tail.isEmpty ? "" : ids.scoreTail ? ", tail scored" : ", tail not scored"
         return [
-            ("semantic ids", "\(ids.levels) levels, probabilities of the \(ids.normalization.rawValue)\(tail)"),
+            ("semantic ids", "\(ids.levels) levels, softmax over \(ids.normalization.rawValue) tokens\(tail)"),
             (
                 "paths",
-                "\(grouped(summary.paths)), \(grouped(summary.duplicates)) items share one with another, at most "
-                    + "\(grouped(summary.largestPath)) one"
+                "\(grouped(summary.paths)), \(grouped(summary.duplicates)) items share one with others, at most "
+                    + "\(grouped(summary.largestPath)) items on one"
             ),
-            ("fan-out", summary.prefixes.map { grouped($0) }.joined(separator: " > ") + " beginnings by level"),
+            ("fan-out", summary.prefixes.map { grouped($0) }.joined(separator: " > ") + " prefixes by level"),
             ("trie", "\(grouped(summary.trieBytes)) bytes"),
             ("template", "tokens: \(template)"),
             ("", "three items as \(summary.exampleText)"),

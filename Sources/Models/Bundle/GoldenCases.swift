@@ -74,7 +74,7 @@ extension GoldenCases {
         guard try weights.sha256().isEqual(to: self.weights) else {
             throw FileError(
                 .mismatched,
-                "\(directory)/\(Self.fileName): the weights are not those of the golden cases: \(weights.path) has another SHA-256"
+                "\(directory)/\(Self.fileName): recorded with other weights: the SHA-256 of \(weights.path) differs"
             )
         }
     }
@@ -249,7 +249,7 @@ extension GoldenCases.Case {
     }
 
     fileprivate func fault(_ answer: [ScoredRow], _ catalogue: Catalogue) -> String? {
-        guard answer.count == items.count else { return "\(answer.count) items were given, not \(items.count)" }
+        guard answer.count == items.count else { return "\(answer.count) items were returned, not \(items.count)" }
         for (place, (expected, found)) in zip(items, answer).enumerated() {
             let tolerance = GoldenCases.scoreTolerance * max(1, abs(expected.score))
             // Not `<=`: NaN is never close.

@@ -129,7 +129,7 @@ package final class ModelBundle: Sendable {
             return .none(because: "the model's items are paths of tokens, not rows of an item table")
         }
         guard model.scoresItemTable, let entry = weights.entry(model.tensorSpecifications[0].name) else {
-            return .none(because: "the model scores items by other rows than it reads them by")
+            return .none(because: "the model scores items with different rows from those it reads")
         }
         return .by(
             ItemTable(rows: model.rows, width: model.width) { row in
@@ -156,11 +156,11 @@ package final class ModelBundle: Sendable {
             guard tensor.shape == specification.shape else {
                 let found = shapeDescription(tensor.shape)
                 let needed = shapeDescription(specification.shape)
-                throw mismatch(specification.name, "has shape \(found), config.json makes it \(needed)")
+                throw mismatch(specification.name, "has shape \(found), but config.json requires \(needed)")
             }
             guard tensor.dtype == configuration.dtype else {
                 let found = tensor.dtype.rawValue
-                throw mismatch(specification.name, "is \(found), config.json says \(configuration.dtype.rawValue)")
+                throw mismatch(specification.name, "is \(found), but config.json says \(configuration.dtype.rawValue)")
             }
             guard try weights.isFinite(tensor, progress: { progress(done + $0, total) }) else {
                 throw mismatch(specification.name, "holds infinities or NaN")
@@ -171,7 +171,7 @@ package final class ModelBundle: Sendable {
         if let left = weights.names.first(where: { !known.contains($0) }) {
             throw mismatch(
                 left,
-                "is not one of a model of this size of architecture \(configuration.architecture.name.rawValue)"
+                "does not belong to architecture \(configuration.architecture.name.rawValue) of this size"
             )
         }
     }

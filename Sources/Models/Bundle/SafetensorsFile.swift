@@ -50,7 +50,7 @@ package final class SafetensorsFile: Sendable {
             throw malformed("the header's length \(headerLength) is more than \(Limit.headerBytes) bytes")
         }
         guard Int(headerLength) <= file.byteCount - 8 else {
-            throw malformed("the header's length \(headerLength) goes beyond the file's \(file.byteCount) bytes")
+            throw malformed("the header's length \(headerLength) exceeds the file's \(file.byteCount) bytes")
         }
         dataStart = 8 + Int(headerLength)
         let dataCount = file.byteCount - dataStart
@@ -81,7 +81,7 @@ package final class SafetensorsFile: Sendable {
                 throw malformed("tensor \(quoted(entry.name)): \(range) overlap the tensor before it")
             }
             guard entry.range.lowerBound == end else {
-                throw malformed("tensor \(quoted(entry.name)): a hole lies before its bytes at \(end)")
+                throw malformed("tensor \(quoted(entry.name)): there is a gap before its bytes at \(end)")
             }
             end = entry.range.upperBound
         }
@@ -198,7 +198,7 @@ package final class SafetensorsFile: Sendable {
         try reader.beginObject()
         while let key = try reader.nextKey() {
             let name = key.string
-            guard names.insert(name).inserted else { throw JSONError("the name \(quoted(name)) stands twice") }
+            guard names.insert(name).inserted else { throw JSONError("the name \(quoted(name)) appears twice") }
             if name == "__metadata__" {
                 metadata = try readMetadata(&reader)
             } else {
@@ -219,7 +219,7 @@ package final class SafetensorsFile: Sendable {
         while let key = try reader.nextKey() {
             let name = key.string
             guard metadata.updateValue(try reader.readString().string, forKey: name) == nil else {
-                throw JSONError("__metadata__: the key \(quoted(name)) stands twice")
+                throw JSONError("__metadata__: the key \(quoted(name)) appears twice")
             }
         }
         return metadata
@@ -241,7 +241,7 @@ package final class SafetensorsFile: Sendable {
                 shape = try readSizes(&reader, "shape", atMost: Limit.rank)
             case "data_offsets" where offsets == nil:
                 offsets = try readSizes(&reader, "data_offsets", atMost: 2)
-            case "dtype", "shape", "data_offsets": throw JSONError("\(field) stands twice")
+            case "dtype", "shape", "data_offsets": throw JSONError("\(field) appears twice")
             default: throw JSONError("the key \(quoted(field)) is not known")
             }
         }
@@ -274,7 +274,7 @@ package final class SafetensorsFile: Sendable {
         while try reader.nextElement() {
             guard sizes.count < limit else { throw JSONError("\(field) has more than \(limit) numbers") }
             guard let size = try reader.readNumber().integer, size >= 0 else {
-                throw JSONError("\(field) must hold integers that are not negative")
+                throw JSONError("\(field) must contain non-negative integers")
             }
             sizes.append(Int(size))
         }

@@ -59,7 +59,7 @@ package struct SafetensorsWriter: ~Copyable {
         else {
             throw FileError(
                 .mismatched,
-                "\(path): tensor \(quoted(tensor.name)) \(shapeDescription(tensor.shape)) is not the next one announced"
+                "\(path): tensor \(quoted(tensor.name)) \(shapeDescription(tensor.shape)) is not the next of the header"
             )
         }
         nextIndex += 1

@@ -63,9 +63,9 @@ package struct BeamBatch {
     /// Throws `ComputeError.invalidArgument` if a model cannot encode the rows.
     func requireUsable(_ reuse: PrefixReuse) throws(ComputeError) {
         func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "beams: \(text)") }
-        guard case .exact(let shape, _) = reuse else { throw refused("the model keeps no rows of a prompt") }
+        guard case .exact(let shape, _) = reuse else { throw refused("the model cannot reuse a prompt's rows") }
         guard prompts.pages.shape == shape else {
-            throw refused("pages are of \(prompts.pages.shape), the model has \(shape)")
+            throw refused("the pages have shape \(prompts.pages.shape), but the model needs \(shape)")
         }
         guard tokens.count == layout.rows, groups.count == layout.count, storedBehind.count == layout.count,
             prompts.sequences.count == layout.count

@@ -65,14 +65,14 @@ package struct SequenceBatch {
             guard cached.pages.shape == shape else {
                 throw ComputeError(
                     .invalidArgument,
-                    "cached rows are of \(cached.pages.shape), the model has \(shape)"
+                    "the cached rows have shape \(cached.pages.shape), but the model needs \(shape)"
                 )
             }
         }
         guard cached.sequences.count == layout.count else {
             throw ComputeError(
                 .invalidArgument,
-                "cached rows are given for \(cached.sequences.count) sequences, the batch has \(layout.count)"
+                "there are cached rows for \(cached.sequences.count) sequences, but the batch has \(layout.count)"
             )
         }
         var rows = layout.rows

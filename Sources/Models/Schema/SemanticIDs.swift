@@ -167,7 +167,7 @@ package struct SemanticIDs: Sendable, Equatable {
             }
         }
         guard normalization != .level || ranges != nil else {
-            throw JSONError("semantic_ids.ranges is missing, which the normalization \"level\" needs")
+            throw JSONError("semantic_ids.ranges is missing, but the normalization \"level\" needs it")
         }
         if let ranges {
             guard ranges.count == levels else {
@@ -180,7 +180,7 @@ package struct SemanticIDs: Sendable, Equatable {
         let fitting = template.itemsThatFit(window: window, levels: levels)
         guard maxItems <= fitting else {
             throw JSONError(
-                "semantic_ids.max_items is \(maxItems), but by the template only \(fitting) items fit into \(window) tokens"
+                "semantic_ids.max_items is \(maxItems), but the template fits only \(fitting) items into \(window) tokens"
             )
         }
     }
@@ -241,7 +241,7 @@ extension SemanticIDs.Template {
         var tokens: [Int32] = []
         for element in elements {
             guard case .integer(let token) = element, token >= 0, let token = Int32(exactly: token) else {
-                throw JSONError("\(path) must hold token ids, integers that are not negative")
+                throw JSONError("\(path) must contain token ids, which are non-negative integers")
             }
             tokens.append(token)
         }

@@ -158,12 +158,12 @@ extension Setting where Owner: ArchitectureConfiguration {
             "max_sequence_length",
             \.maxSequenceLength,
             ArchitectureLimit.length,
-            "the window: of a longer history the newest events are used"
+            "the window: only the newest events of a longer history are used"
         ).stating("window") { "\($0.maxSequenceLength) events" }
     }
 
     static var rows: Self {
-        .integer("item_rows", \.rows, ArchitectureLimit.rows, "V + 1, rows of the item table with the padding row 0")
+        .integer("item_rows", \.rows, ArchitectureLimit.rows, "V + 1, rows of the item table including padding row 0")
     }
 
     static func epsilon(_ key: String, _ path: Path<Double>, _ meaning: String) -> Self {
@@ -175,7 +175,7 @@ extension Setting where Owner: ArchitectureConfiguration {
 
 extension Setting {
     static func embeddingScale(_ path: Path<EmbeddingScale>) -> Self {
-        choice("embedding_scale", path, "the factor of item rows as input: 1, or sqrt(D)")
+        choice("embedding_scale", path, "the factor that input item rows are multiplied by: 1 or sqrt(D)")
             .stating("embedding scale") { $0[keyPath: path].rawValue }
     }
 
@@ -183,7 +183,7 @@ extension Setting {
         choice(
             "score_normalization",
             path,
-            "a score is the dot product of query and item row: as they are, or of length 1"
+            "a score is the dot product of query and item row, as they are or L2-normalised"
         )
         .stating("score normalization") { $0[keyPath: path].rawValue }
     }
@@ -197,7 +197,7 @@ extension Setting {
         choice(
             "relative_attention_bias",
             path,
-            "what is added to the score of query i and key j: nothing, an entry for j − i, and one for the time between",
+            "what is added to the score of query i and key j: nothing, a term for j − i, or also one for the time",
             isOptional: isOptional
         )
     }

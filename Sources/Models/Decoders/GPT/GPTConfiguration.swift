@@ -44,7 +44,7 @@ package struct GPTConfiguration: TransformerConfiguration {
         .choice("activation", \.activation, "`gelu_new` is 0.5·x·(1 + tanh(sqrt(2/π)·(x + 0.044715·x³)))")
             .stating("feed-forward") { "\($0.feedForward), \($0.activation.rawValue)" },
         .boolean("scale_attention", \.scaleAttention, "scores are divided by sqrt(D/H)"),
-        .boolean("scale_attention_by_layer", \.scaleAttentionByLayer, "and by the layer's number, the first being 1")
+        .boolean("scale_attention_by_layer", \.scaleAttentionByLayer, "and by the layer's number, counted from 1")
             .stating("attention scale") {
                 ($0.scaleAttention ? "1/sqrt(\($0.headDimension))" : "1")
                     + ($0.scaleAttentionByLayer ? ", divided by the layer's number" : "")
@@ -56,7 +56,7 @@ package struct GPTConfiguration: TransformerConfiguration {
             ArchitectureLimit.length,
             "rows of the position table, at least the window; the oldest kept event takes row 0"
         ).stating("positions") { "from_oldest, \($0.positionRows) rows" },
-        .boolean("tied", \.tied, "the item table is also what queries are scored against"),
+        .boolean("tied", \.tied, "the item table is also the table that queries are scored against"),
         .embeddingScale(\.embeddingScale), .scoreNormalization(\.scoreNormalization), .rows,
         .epsilon("layer_norm_epsilon", \.layerNormEpsilon, "of all layer norms"),
         .epsilon("l2_epsilon", \.l2Epsilon, "of the `l2` score normalisation"),

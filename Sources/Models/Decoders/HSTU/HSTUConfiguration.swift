@@ -67,7 +67,7 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
             "max_output_length",
             \.maxOutputLength,
             ArchitectureLimit.length,
-            "what training reserved behind the window; N is the sum of both"
+            "positions that training reserves after the window; N is the sum of both"
         ).stating("padded length") { "\($0.paddedLength)" },
         .choice(
             "attention",
@@ -101,7 +101,7 @@ package struct HSTUConfiguration: ArchitectureConfiguration {
         return Setting(
             words.key,
             values: words.values,
-            words.meaning + "; true and false are the last and the first",
+            words.meaning + "; true means the last, false the first",
             take: { (fields, owner) throws(JSONError) in
                 guard fields.isBoolean(words.key) else { return try words.take(&fields, &owner) }
                 owner.relativeBias = try fields.boolean(words.key) ? .positionAndTime : .none

@@ -65,14 +65,14 @@ package struct LlamaConfiguration: TransformerConfiguration {
         .window,
         .real("rope_theta", \.rope.theta, atMost: RotaryEmbedding.Limit.theta, "θ of the rotary positions"),
         .ropeScaling(\.rope.scaling),
-        .choice("rope_pairing", \.rope.pairing, "dimension j of a head turns with j + d/2, or 2j with 2j + 1")
+        .choice("rope_pairing", \.rope.pairing, "dimension j of a head rotates with j + d/2, or 2j with 2j + 1")
             .stating("positions") {
                 "rotary, \($0.rope.pairing.rawValue), theta \($0.rope.theta)\($0.rope.scaling.fact)"
             },
         .boolean(
             "attention_bias",
             \.attentionBias,
-            "the four projections of the attention have biases; of `qwen2` those of q, k and v alone"
+            "the four projections of the attention have biases; with `qwen2` only those of q, k and v"
         ),
         .boolean("mlp_bias", \.mlpBias, "the three projections of the feed-forward have biases"),
         .boolean(
@@ -83,7 +83,7 @@ package struct LlamaConfiguration: TransformerConfiguration {
             (Performance-Law); false: the oldest kept event has slot 0
             """
         ).stating("padding") { $0.attendsPadding ? "attended" : "none" },
-        .boolean("tied", \.tied, "the item table is also what queries are scored against"),
+        .boolean("tied", \.tied, "the item table is also the table that queries are scored against"),
         .embeddingScale(\.embeddingScale), .scoreNormalization(\.scoreNormalization), .rows,
         .epsilon("rms_norm_epsilon", \.rmsNormEpsilon, "of all RMS norms"),
         .epsilon("l2_epsilon", \.l2Epsilon, "of the `l2` score normalisation"),
@@ -97,7 +97,7 @@ package struct LlamaConfiguration: TransformerConfiguration {
             return "heads \(heads) is not a multiple of key_value_heads, \(keyValueHeads)"
         }
         if !headDimension.isMultiple(of: 2) {
-            return "head_dimension \(headDimension) is not even, and rotary positions turn pairs of dimensions"
+            return "head_dimension \(headDimension) is not even, but rotary positions rotate pairs of dimensions"
         }
         if heads * headDimension > limit { return "heads times head_dimension is more than \(limit)" }
         return nil

@@ -87,20 +87,20 @@ package struct SASRecConfiguration: TransformerConfiguration {
             "the layers' norms have weight and bias (SASRec.pytorch) or neither (Meta)"
         ),
         .window,
-        .choice("positions", \.positions, "how the position table is read; padding is attended but for `from_oldest`")
+        .choice("positions", \.positions, "how the position table is read; padding is attended unless `from_oldest`")
             .stating("positions") { "\($0.positions.rawValue), \($0.positionRows) rows" }
             .stating("padding") {
                 switch $0.positions {
                 case .fromOldest: "none"
                 case .fromNewest: "attended"
-                case .everySlot: "attended, zero in every layer"
+                case .everySlot: "attended, zeroed in every layer"
                 }
             },
         .integer(
             "max_output_length",
             \.maxOutputLength,
             0...ArchitectureLimit.length.upperBound,
-            "what Meta's training reserved behind the window; 0 for the others"
+            "positions that Meta's training reserves after the window; 0 for the other trainers"
         ),
         .relativeBias(\.relativeBias, isOptional: true),
         .timeBuckets(\.timeBuckets, isOptional: true)
@@ -109,7 +109,7 @@ package struct SASRecConfiguration: TransformerConfiguration {
             .stating("output normalization") { $0.outputNormalization.rawValue },
         .itemL2Norm(\.itemL2Norm), .rows,
         .epsilon("layer_norm_epsilon", \.layerNormEpsilon, "of the layers' norms"),
-        .epsilon("output_epsilon", \.outputEpsilon, "of the output normalisation, whichever it is"),
+        .epsilon("output_epsilon", \.outputEpsilon, "of the output normalisation, of either kind"),
         .epsilon("l2_epsilon", \.l2Epsilon, "of the item rows' norm"),
     ]
 

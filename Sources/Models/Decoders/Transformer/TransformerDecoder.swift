@@ -164,7 +164,7 @@ package final class TransformerDecoder: TokenDecoder {
         normalizations: [TokenNormalization],
         on stream: any Stream
     ) throws(ComputeError) -> TokenScoresTicket {
-        guard let head else { throw ComputeError(.unsupported, "the items of this model are no tuples of tokens") }
+        guard let head else { throw ComputeError(.unsupported, "this model's items are not token tuples") }
         return try stream.tokenScores(
             TokenScoresOperation(
                 queries: queries,

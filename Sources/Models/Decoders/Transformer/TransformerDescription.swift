@@ -152,9 +152,9 @@ package struct TransformerDescription: Sendable {
     var prefixReuse: PrefixReuse {
         switch padding {
         case .none: .exact(keyValueShape, dependsOnNextTime: relativeBias == .positionAndTime)
-        case .rows: .none(reason: "its padding takes part in attention, and every event moves all earlier ones")
+        case .rows: .none(reason: "its padding takes part in attention, and each new event shifts all earlier ones")
         case .oneRow:
-            .none(reason: "its positions count from the newest event, so that every event moves all earlier ones")
+            .none(reason: "its positions count from the newest event, so each new event shifts all earlier ones")
         }
     }
 
