@@ -107,10 +107,10 @@ struct CatalogueBuilder {
         }
         let row = Int32(index)
         guard lineNumbers[Int(row)] == 0 else {
-            throw JSONError("index \(row) stands on line \(lineNumbers[Int(row)]) already")
+            throw JSONError("index \(row) is already on line \(lineNumbers[Int(row)])")
         }
         guard line.tokens.count == levels else {
-            throw JSONError("a path of \(line.tokens.count) tokens where there are \(levels) levels")
+            throw JSONError("a path of \(line.tokens.count) tokens, but there are \(levels) levels")
         }
         switch id {
         case .integer(let value): try add(integerID: value, row: row)
@@ -144,7 +144,7 @@ struct CatalogueBuilder {
         }
         let hash = KeyedHash.shared.of(id)
         if let other = rowsByID.find(hash, matches: { integerIDs[Int($0)] == id }) {
-            throw JSONError("id \(id) stands on line \(lineNumbers[Int(other)]) already")
+            throw JSONError("id \(id) is already on line \(lineNumbers[Int(other)])")
         }
         rowsByID.insert(hash, row)
         integerIDs[Int(row)] = id
@@ -163,7 +163,7 @@ struct CatalogueBuilder {
         }
         if let other {
             let text = quoted(String(decoding: id, as: UTF8.self))
-            throw JSONError("id \(text) stands on line \(lineNumbers[Int(other)]) already")
+            throw JSONError("id \(text) is already on line \(lineNumbers[Int(other)])")
         }
         rowsByID.insert(hash, row)
         ids.set(Int(row), quoting: id)

@@ -21,13 +21,13 @@ package struct PathRules: Sendable {
 
     /// What is wrong with a path; nil: it is valid.
     package func fault(_ path: some Collection<Int32>) -> String? {
-        guard path.count == levels else { return "a path of \(path.count) tokens where there are \(levels) levels" }
+        guard path.count == levels else { return "a path of \(path.count) tokens, but there are \(levels) levels" }
         for (level, token) in path.enumerated() {
             guard token >= 0, Int(token) < vocabulary else {
                 return "token \(token) is outside the vocabulary of \(vocabulary) rows"
             }
             if let ranges, !ranges[level].contains(Int(token)) {
-                return "token \(token) is not one of level \(level + 1), which has \(ranges[level].lowerBound) to "
+                return "token \(token) does not belong to level \(level + 1), which has \(ranges[level].lowerBound) to "
                     + "\(ranges[level].upperBound - 1)"
             }
         }

@@ -53,7 +53,7 @@ extension Catalogue {
         paths rules: PathRules? = nil
     ) throws(FileError) {
         guard rowCount > 1, rowCount <= Int(Int32.max) else {
-            throw FileError(.mismatched, "\(path): the item table has \(rowCount) rows, no place for an item")
+            throw FileError(.mismatched, "\(path): the item table has \(rowCount) rows and no room for an item")
         }
         var builder = CatalogueBuilder(rowCount: rowCount, levels: rules?.levels ?? 0)
         var line = CatalogueLine()
@@ -76,7 +76,7 @@ extension Catalogue {
                 throw FileError(.malformed, "\(path), line \(number): \(sentence)")
             }
         }
-        guard builder.count > 0 else { throw FileError(.malformed, "\(path): the catalogue has no item") }
+        guard builder.count > 0 else { throw FileError(.malformed, "\(path): the catalogue has no items") }
         self.init(builder)
     }
 

@@ -49,10 +49,10 @@ package struct BeamAttentionOperation {
         func refused(_ text: String) -> ComputeError { ComputeError(.invalidArgument, "beam attention: \(text)") }
         let shape = try attention.checkedShape(own: own)
         guard let prompts = shape.prefix, attention.weights == .softmax, attention.queryRows == .all else {
-            throw refused("there are no prompts, or it is not softmax attention of all rows")
+            throw refused("it needs prompts and softmax attention of all rows")
         }
         guard groups.count == layout.count else {
-            throw refused("\(groups.count) groups are given, the batch has \(layout.count)")
+            throw refused("there are \(groups.count) groups, but the batch has \(layout.count)")
         }
         let pool = prompts.pages
         for (number, group) in groups.enumerated() {

@@ -183,10 +183,10 @@ extension Device {
     package var takesWeightsOnAnyThread: Bool { false }
     package func makeBackgroundStream() throws(ComputeError) -> any Stream { try makeStream() }
     package func append(_ rows: [[Float]], to table: any EmbeddingTable) throws(ComputeError) {
-        throw ComputeError(.unsupported, "\(description.name) takes no rows behind those of a table")
+        throw ComputeError(.unsupported, "\(description.name) does not support rows added to a table")
     }
     package func append(_ rows: [[Float]], to catalogue: any CatalogueWeights) throws(ComputeError) {
-        throw ComputeError(.unsupported, "\(description.name) takes no rows behind those of a catalogue")
+        throw ComputeError(.unsupported, "\(description.name) does not support rows added to a catalogue")
     }
     package func variant(dtype: DType?, threads: Int?) throws(ComputeError) -> any Device {
         guard dtype ?? description.dtype == description.dtype, threads ?? description.threads == description.threads

@@ -103,7 +103,7 @@ package struct ComputeSettings: Sendable, Equatable {
         }
         guard devices.count == 1 || !devices.contains(.cpu) else {
             throw DeviceSelectionError(
-                description: "the cpu computes alone or not at all; engine.fallback lets it stand in for NPUs"
+                description: "the cpu cannot be combined with other devices; engine.fallback lets it stand in for NPUs"
             )
         }
         return devices

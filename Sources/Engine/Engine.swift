@@ -186,7 +186,7 @@ package final class Engine: Sendable {
                 return .failure(
                     EngineError(
                         .tooLarge,
-                        "a prompt of \(history.count) tokens and \(reserved) rows of beams are more than cache.bytes has room for"
+                        "a prompt of \(history.count) tokens and \(reserved) rows of beams do not fit into cache.bytes"
                     )
                 )
             }
@@ -359,11 +359,11 @@ extension EngineError {
         case .queueFull(let retryAfter):
             self.init(.queueFull, "the queue is full", retryAfterNanoseconds: retryAfter)
         case .tooMuchWork(let retryAfter):
-            self.init(.queueFull, "too much work waits already", retryAfterNanoseconds: retryAfter)
+            self.init(.queueFull, "too much work is waiting", retryAfterNanoseconds: retryAfter)
         case .deadlineUnreachable(let retryAfter):
             self.init(
                 .deadlineUnreachable,
-                "the deadline cannot be met at the present load",
+                "the deadline cannot be met at the current load",
                 retryAfterNanoseconds: retryAfter
             )
         }

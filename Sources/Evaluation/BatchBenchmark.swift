@@ -73,7 +73,7 @@ struct BatchBenchmark {
             return
         }
         guard append < length else {
-            throw BenchmarkError(description: "--append \(append) leaves nothing of \(length) events to be cached")
+            throw BenchmarkError(description: "--append \(append) leaves none of the \(length) events to cache")
         }
         let pool = try Self.pool(for: model, device, sequences: sequences, length: length)
         let pagesOfSequence = (length + pool.pageRows - 1) / pool.pageRows
@@ -122,7 +122,7 @@ struct BatchBenchmark {
         switch model.prefixReuse {
         case .exact(let exact, _): shape = exact
         case .none(let reason):
-            throw BenchmarkError(description: "--append: earlier events are not reused: \(reason)")
+            throw BenchmarkError(description: "--append: this model does not reuse earlier events: \(reason)")
         }
         guard device.supports(.store) else {
             throw BenchmarkError(

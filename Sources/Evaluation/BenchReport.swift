@@ -121,7 +121,7 @@ package struct BenchReport: Sendable {
     private var shareOfPeak: String {
         guard let peakRate, let ceilingShare else { return "" }
         return String(
-            format: ", %.0f %% of the %.1f that were measured as the peak",
+            format: ", %.0f %% of the measured peak of %.1f",
             100 * ceilingShare,
             peakRate / 1e9
         )
@@ -130,9 +130,9 @@ package struct BenchReport: Sendable {
     private var shareOfRead: String {
         guard let readRate, let readShare else { return "" }
         return String(
-            format: "; %.0f %% of it a plain read at %.1f GB/s",
-            100 * readShare,
-            readRate
+            format: "; a plain read at %.1f GB/s takes %.0f %% of that",
+            readRate,
+            100 * readShare
         )
     }
 

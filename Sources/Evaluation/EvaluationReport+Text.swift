@@ -41,15 +41,15 @@ extension EvaluationReport {
     var remarks: [String] {
         var lines: [String] = []
         if skippedUsers > 0 {
-            lines.append("\(skippedUsers) users left out: no history, or a last item that is unknown")
+            lines.append("\(skippedUsers) users left out: they have no history, or their last item is unknown")
         }
         if unknownEvents > 0 {
             let example = unknownExample.map { ", for example \"\($0)\"" } ?? ""
-            lines.append("\(unknownEvents) events left out: items that the catalogue does not know\(example)")
+            lines.append("\(unknownEvents) events left out: the catalogue does not have their items\(example)")
         }
         if let search, let largest = RankingMetrics.largestCutoff, search.beams < largest {
             lines.append(
-                "a search with \(search.beams) beams ranks \(search.beams) items; metrics at more than that need more --beams"
+                "a search with \(search.beams) beams ranks \(search.beams) items; larger cutoffs need more --beams"
             )
         }
         return lines

@@ -22,7 +22,7 @@ extension OfflineSession {
             ($0.element.history.count, $0.offset) < ($1.element.history.count, $1.offset)
         }
         guard !histories.isEmpty else {
-            throw InteractionLogError(description: "there is no user with a history of items that the bundle knows")
+            throw InteractionLogError(description: "no user has a history of items that the bundle knows")
         }
         let last = min(count, histories.count) - 1
         var cases: [GoldenCases.Case] = []
@@ -32,7 +32,7 @@ extension OfflineSession {
             if !one.items.isEmpty { cases.append(one) }
         }
         guard !cases.isEmpty else {
-            throw InteractionLogError(description: "the bundle recommends nothing to any of the users")
+            throw InteractionLogError(description: "the bundle recommends nothing to any user")
         }
         return GoldenCases(cases: cases, weights: try bundle.weights.sha256())
     }

@@ -41,7 +41,7 @@ package final class OfflineSession {
     private init(_ bundlePath: String, _ compute: ComputeSettings, _ ignoresGolden: Bool) throws {
         guard compute.devices.count == 1, let kind = compute.devices.first else {
             throw DeviceSelectionError(
-                description: "this command computes on one device, not on \(compute.devices.count)"
+                description: "this command uses one device, not \(compute.devices.count)"
             )
         }
         bundle = try ModelBundle.load(directory: bundlePath, ignoresGolden: ignoresGolden)

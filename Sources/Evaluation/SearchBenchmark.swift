@@ -50,7 +50,7 @@ struct SearchBenchmark {
     ) throws {
         model = loaded
         if let append, append >= length {
-            throw BenchmarkError(description: "--append \(append) leaves nothing of \(length) tokens to be cached")
+            throw BenchmarkError(description: "--append \(append) leaves none of the \(length) tokens to cache")
         }
         let items = bundle.catalogue.popularityOrder
         requests = (0..<sequences).map { sequence in

@@ -27,7 +27,9 @@ package func faultOfFolder(_ path: String) -> String? {
         var status = stat()
         // Missing parts can be created.
         guard stat(known, &status) == 0 else { return nil }
-        guard status.st_mode & S_IFMT == S_IFDIR else { return "\(path) cannot be a folder: a file is in its way" }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            return "\(path) cannot be a folder: a file with that name exists"
+        }
     }
     return nil
 }

@@ -39,7 +39,7 @@ package enum TextFile {
             var status = Z_OK
             while status != Z_STREAM_END {
                 guard consumed < compressed.count || stream.avail_out == 0 else {
-                    throw FileError(.malformed, "\(path) ends within its gzip data")
+                    throw FileError(.malformed, "\(path) ends inside its gzip data")
                 }
                 let offered = min(compressed.count - consumed, 1 << 30)
                 var left = 0
@@ -60,7 +60,7 @@ package enum TextFile {
                     let isShort = status == Z_BUF_ERROR
                     throw FileError(
                         .malformed,
-                        isShort ? "\(path) ends within its gzip data" : "\(path): the gzip data is damaged"
+                        isShort ? "\(path) ends inside its gzip data" : "\(path): the gzip data is damaged"
                     )
                 }
                 guard text.count + count <= limit else {

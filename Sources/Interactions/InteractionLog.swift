@@ -180,7 +180,7 @@ struct LinePlace {
     ) throws(InteractionLogError) -> EventTime {
         guard let time = unit.time(text) else {
             let advice =
-                unit != .iso && TimeUnit.iso.time(text) != nil ? "; if it is a date, say --time-unit iso" : ""
+                unit != .iso && TimeUnit.iso.time(text) != nil ? "; for dates, use --time-unit iso" : ""
             throw fault("the timestamp \(excerpt(text)) is not \(unit.noun)\(advice); \(found())")
         }
         guard time.seconds >= TimeUnit.firstSecond else {
@@ -188,7 +188,7 @@ struct LinePlace {
         }
         guard time.seconds <= TimeUnit.lastSecond else {
             let smaller = unit.smaller(for: time.seconds)
-            let advice = smaller.map { "; say --time-unit \($0.rawValue) if it is \($0.noun)" } ?? ""
+            let advice = smaller.map { "; if it is \($0.noun), use --time-unit \($0.rawValue)" } ?? ""
             throw fault("the timestamp \(excerpt(text)) lies after the year 9999 as \(unit.noun)\(advice)")
         }
         return time

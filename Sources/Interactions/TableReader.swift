@@ -45,7 +45,7 @@ struct TableReader {
             }
             let line = Self.lineNumber(of: first, in: bytes)
             throw LinePlace(file: name, line: line).fault(
-                "\(error.sentence); \(found). Where there is no header, name the columns: "
+                "\(error.sentence); \(found). If there is no header, name the columns: "
                     + "--columns user,item,rating,timestamp"
             )
         }

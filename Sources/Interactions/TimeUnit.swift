@@ -38,7 +38,7 @@ package enum TimeUnit: String, Sendable, CaseIterable {
         case .seconds: "a number of seconds"
         case .milliseconds: "a number of milliseconds"
         case .microseconds: "a number of microseconds"
-        case .iso: "a date as ISO 8601 has it"
+        case .iso: "an ISO 8601 date"
         }
     }
 

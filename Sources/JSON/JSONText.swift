@@ -92,7 +92,7 @@ enum JSONText {
         case UInt8(ascii: "r"): return ("\r", end)
         case UInt8(ascii: "t"): return ("\t", end)
         case UInt8(ascii: "u"): break
-        default: throw JSONError(.syntax, at: offset, "an escape that JSON does not have")
+        default: throw JSONError(.syntax, at: offset, "an escape that JSON does not define")
         }
 
         guard let unit = hexadecimal(bytes, at: end) else {

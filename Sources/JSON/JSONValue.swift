@@ -72,7 +72,7 @@ extension JSONValue {
                 self = .integer(integer)
             } else {
                 let value = number.doubleValue
-                guard value.isFinite else { throw JSONError(.limit, at: offset, "a number beyond a double") }
+                guard value.isFinite else { throw JSONError(.limit, at: offset, "a number too large for a double") }
                 self = .real(value)
             }
         case .bool: self = .boolean(try reader.readBool())

@@ -142,14 +142,14 @@ package struct JSONWriter {
     /// Writes a number in the shortest form that reads back as the same `Float`; throws `notFinite` for infinities and
     /// NaN.
     package mutating func number(_ value: Float) throws(JSONError) {
-        guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
+        guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is not a JSON number") }
         shortest(value.description)
     }
 
     /// Writes a number in the shortest form that reads back as the same `Double`; throws `notFinite` for infinities and
     /// NaN.
     package mutating func number(_ value: Double) throws(JSONError) {
-        guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is no JSON number") }
+        guard value.isFinite else { throw JSONError(.notFinite, at: 0, "\(value) is not a JSON number") }
         shortest(value.description)
     }
 

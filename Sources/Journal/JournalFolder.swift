@@ -98,13 +98,13 @@ package struct JournalFolder: Sendable {
         if mayBeTorn, extent.isDamaged {
             throw JournalError(
                 .unavailable,
-                "\(path) is damaged at byte \(whole), and more follows; restore it, or give up what follows: "
+                "\(path) is damaged at byte \(whole) with more data after it; restore it, or discard the rest: "
                     + "truncate -s \(whole) \(path)"
             )
         } else if mayBeTorn {
             // A journal torn within its magic bytes is created again.
             let isBegun = whole > 0 || count < magic.count
-            guard isBegun else { throw JournalError(.unavailable, "\(path) is no journal of \(contents)") }
+            guard isBegun else { throw JournalError(.unavailable, "\(path) is not a journal of \(contents)") }
             if whole == 0 { unlink(path) } else { opened.journalBytes = whole }
             opened.cutBytes = count - whole
         } else if whole < count || whole == 0 {

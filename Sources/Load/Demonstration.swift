@@ -55,10 +55,10 @@ package struct Demonstration {
     package init(target: LoadTarget, authorization: String?, modelName: String) throws(LoadError) {
         probe = Probe(target: target, authorization: authorization)
         address = try probe.address()
-        let served = try probe.servedModel(at: address, advice: "genrec demo knows the users of the demo bundle alone")
+        let served = try probe.servedModel(at: address, advice: "genrec demo only knows the users of the demo bundle")
         guard served == modelName else {
             throw LoadError(
-                "the server serves \(quoted(served)), and genrec demo knows the users of the demo bundle alone"
+                "the server serves \(quoted(served)), but genrec demo only knows the users of the demo bundle"
             )
         }
     }
@@ -82,10 +82,10 @@ package struct Demonstration {
         let reply = try probe.send("/recommend", body.compact, at: address)
         guard reply.status == 200 else {
             let text = String(decoding: reply.content.prefix(300), as: UTF8.self)
-            throw LoadError("the server answers POST /recommend with \(reply.status): \(text)")
+            throw LoadError("the server answered POST /recommend with \(reply.status): \(text)")
         }
         guard let answer = Answer(reply.content, milliseconds: Double(reply.nanoseconds) / 1e6) else {
-            throw LoadError("the server's answer to POST /recommend is not that of genrec")
+            throw LoadError("the server's answer to POST /recommend is not in genrec's format")
         }
         return answer
     }

@@ -56,7 +56,7 @@ package final class LoadTest: Sendable {
         histories = try log.users.map { try History($0, hasTimestamps: log.hasTimestamps) }
         guard !histories.isEmpty else { throw LoadError("\(path) has no interactions") }
         guard plan.workload.eventShare == nil || log.hasTimestamps else {
-            throw LoadError("\(path) has no times, and --by-user replays interactions in the order of their time")
+            throw LoadError("\(path) has no timestamps, but --by-user replays interactions in time order")
         }
     }
 
@@ -66,11 +66,11 @@ package final class LoadTest: Sendable {
         _ probe: Probe,
         _ address: SocketAddress
     ) throws -> String {
-        let advice = "name histories with --interactions"
+        let advice = "give a file of histories with --interactions"
         let served = try probe.servedModel(at: address, advice: advice)
         guard let demo, served == demo.modelName else {
             throw LoadError(
-                "the server serves \"\(served)\", and only the demo's histories come with genrec; \(advice)"
+                "the server serves \"\(served)\", but genrec only has histories for the demo; \(advice)"
             )
         }
         return try demo.path()

@@ -70,11 +70,11 @@ package struct RESPParser {
                 let count = try length(position + 1, end)
                 if count >= 0 {
                     guard count <= limit else {
-                        throw RESPError(message: "announced \(count) bytes, more than are taken")
+                        throw RESPError(message: "announced \(count) bytes, more than are accepted")
                     }
                     guard buffer.count >= next + count + 2 else { return false }
                     guard buffer[next + count] == 0x0D, buffer[next + count + 1] == 0x0A else {
-                        throw RESPError(message: "sent a text of another length than it said")
+                        throw RESPError(message: "sent a text whose length differs from the announced one")
                     }
                     next += count + 2
                 }
@@ -82,12 +82,13 @@ package struct RESPParser {
                 let isMap = kind == UInt8(ascii: "%") || kind == UInt8(ascii: "|")
                 let count = max(try length(position + 1, end), 0)
                 guard count <= limit / 4 else {
-                    throw RESPError(message: "announced \(count) values, more than are taken")
+                    throw RESPError(message: "announced \(count) values, more than are accepted")
                 }
                 inside = isMap ? 2 * count : count
                 // An attribute precedes a value and is not one itself.
                 counts = kind != UInt8(ascii: "|")
-            default: throw RESPError(message: "sent a byte 0x\(String(kind, radix: 16)) that begins no value")
+            default:
+                throw RESPError(message: "sent the byte 0x\(String(kind, radix: 16)), which does not start a value")
             }
             guard next - start <= limit else { throw RESPError(message: "sent more than \(limit) bytes as one value") }
             position = next
@@ -121,7 +122,7 @@ package struct RESPParser {
     /// The length in a range of the buffer; -1 means null.
     private func length(_ from: Int, _ to: Int) throws(RESPError) -> Int {
         guard let value = integer(from, to), value >= -1, value <= Int64(Int32.max) else {
-            throw RESPError(message: "sent a length that is none")
+            throw RESPError(message: "sent an invalid length")
         }
         return Int(value)
     }
@@ -164,18 +165,18 @@ package struct RESPParser {
             case UInt8(ascii: "_"): return .null
             case UInt8(ascii: ":"):
                 guard let value = integer(line.lowerBound, line.upperBound) else {
-                    throw RESPError(message: "sent an integer that is none")
+                    throw RESPError(message: "sent an invalid integer")
                 }
                 return .integer(value)
             case UInt8(ascii: ","):
                 guard let value = Double(String(decoding: buffer[line], as: UTF8.self)) else {
-                    throw RESPError(message: "sent a number that is none")
+                    throw RESPError(message: "sent an invalid number")
                 }
                 return .double(value)
             case UInt8(ascii: "#"):
                 guard line.count == 1,
                     buffer[line.lowerBound] == UInt8(ascii: "t") || buffer[line.lowerBound] == UInt8(ascii: "f")
-                else { throw RESPError(message: "sent a truth value that is none") }
+                else { throw RESPError(message: "sent an invalid boolean") }
                 return .boolean(buffer[line.lowerBound] == UInt8(ascii: "t"))
             case UInt8(ascii: "$"), UInt8(ascii: "="), UInt8(ascii: "!"):
                 let count = try length(line.lowerBound, line.upperBound)

@@ -76,12 +76,12 @@ package final class RedisClient: @unchecked Sendable {
             let part = parts[(start + offset) % parts.count]
             let isTaken = part.loop.run { _ in
                 guard let client = part.client.client else {
-                    return completion(.failure(RedisError("the store's client has ended")))
+                    return completion(.failure(RedisError("the client of the store has stopped")))
                 }
                 client.send(request, completion)
             }
             if isTaken { return }
         }
-        completion(.failure(RedisError("the store's client does not run")))
+        completion(.failure(RedisError("the client of the store is not running")))
     }
 }

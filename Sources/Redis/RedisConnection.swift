@@ -164,7 +164,7 @@ final class RedisConnection: LoopSocketUser {
 
     private func take(_ value: RESPValue) {
         if case .push = value { return }
-        guard first < pending.count else { return fail("answered what it was not asked") }
+        guard first < pending.count else { return fail("sent an unexpected reply") }
         switch pending[first].what {
         case .own(let own):
             first += 1
@@ -204,11 +204,11 @@ final class RedisConnection: LoopSocketUser {
     private static func refusal(_ words: String, database: Bool) -> String {
         let code = words.prefix { $0 != " " }
         switch code {
-        case "WRONGPASS": return "refuses the user or the password"
-        case "NOAUTH": return "wants a password"
-        case "NOPERM": return "does not let this user in"
-        case "ERR" where words.contains("unknown command"): return "is older than Redis 6.2, which is needed"
-        default: return database ? "refuses the database (\(code))" : "does not let the client in (\(code))"
+        case "WRONGPASS": return "refused the user or the password"
+        case "NOAUTH": return "requires a password"
+        case "NOPERM": return "does not permit this user to connect"
+        case "ERR" where words.contains("unknown command"): return "is older than Redis 6.2, the minimum version"
+        default: return database ? "refused the database (\(code))" : "refused the client (\(code))"
         }
     }
 
@@ -222,17 +222,17 @@ final class RedisConnection: LoopSocketUser {
 
     func timePassed(_ now: UInt64) {
         guard !isOver else { return }
-        if let greetingDeadline, now >= greetingDeadline { return fail("does not answer") }
+        if let greetingDeadline, now >= greetingDeadline { return fail("did not answer") }
         if now >= earliest {
             // The loop may have been busy while the replies arrived.
             if pending[first...].contains(where: { $0.deadline <= now }) { socket?.readNow() }
             guard !isOver else { return }
-            if pending[first...].contains(where: { $0.deadline <= now }) { return fail("does not answer in time") }
+            if pending[first...].contains(where: { $0.deadline <= now }) { return fail("did not answer in time") }
             if waiting.contains(where: { $0.job.deadline <= now }) {
                 let late = waiting.filter { $0.job.deadline <= now }
                 waiting.removeAll { $0.job.deadline <= now }
                 for (job, _) in late {
-                    job.completion(.failure(RedisError("the store \(address) is not reached in time")))
+                    job.completion(.failure(RedisError("connecting to the store \(address) timed out")))
                 }
             }
             earliest = min(

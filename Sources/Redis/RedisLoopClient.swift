@@ -52,7 +52,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
 
     /// Sends a job to the server that has its key's slot.
     private func route(_ job: RedisJob, _ now: UInt64) {
-        guard !isOver else { return job.completion(.failure(RedisError("the store's client has ended"))) }
+        guard !isOver else { return job.completion(.failure(RedisError("the client of the store has stopped"))) }
         guard now < job.deadline else {
             return job.completion(.failure(RedisError("the store did not answer in time")))
         }
@@ -67,7 +67,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
 
     private func send(_ job: RedisJob, to node: RedisNode, asking: Bool, _ now: UInt64) {
         if node.breaker.isOpen {
-            return job.completion(.failure(RedisError("the store \(node.address) is away")))
+            return job.completion(.failure(RedisError("the store \(node.address) is unavailable")))
         }
         connection(of: node, lane: node.lane(isBulk: job.request.isBulk)).send(job, asking: asking)
     }
@@ -99,7 +99,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
     private func closeBreaker(of node: RedisNode) {
         guard node.breaker.isOpen else { return }
         node.breaker.succeeded()
-        breakerChanged(-1, "the store \(node.address) is back")
+        breakerChanged(-1, "the store \(node.address) is available again")
     }
 
     func connection(_ connection: RedisConnection, answered job: RedisJob, with replies: [RESPValue]) {
@@ -130,7 +130,7 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
     private func redirect(_ job: RedisJob, to address: RedisAddress, asking: Bool, _ now: UInt64) {
         job.redirections += 1
         guard job.redirections <= Self.maximumRedirections else {
-            return job.completion(.failure(RedisError("the store's nodes name each other in circles")))
+            return job.completion(.failure(RedisError("the store's nodes redirect in a loop")))
         }
         guard now < job.deadline else {
             return job.completion(.failure(RedisError("the store did not answer in time")))
@@ -159,7 +159,9 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
         let node = node(connection.address)
         if let lane = node.lanes.firstIndex(where: { $0 === connection }) { node.lanes[lane] = nil }
         guard !isOver else {
-            for job in unanswered + unsent { job.completion(.failure(RedisError("the store's client has ended"))) }
+            for job in unanswered + unsent {
+                job.completion(.failure(RedisError("the client of the store has stopped")))
+            }
             return
         }
         let message = "the store \(node.address) \(reason)"
@@ -268,9 +270,9 @@ final class RedisLoopClient: LoopResident, RedisConnectionOwner, @unchecked Send
     func loopEnded() {
         isOver = true
         for node in nodes.values {
-            for case let connection? in node.lanes { connection.fail("is not needed any more") }
+            for case let connection? in node.lanes { connection.fail("is no longer needed") }
         }
-        for (_, job) in delayed { job.completion(.failure(RedisError("the store's client has ended"))) }
+        for (_, job) in delayed { job.completion(.failure(RedisError("the client of the store has stopped"))) }
         delayed = []
         nodes = [:]
     }

@@ -330,11 +330,11 @@ private final class Served {
         let hidden = change("a", available: false)
         #expect(
             try refusal(served, hidden, new("n", .embedding([1])))
-                == "change 2, of the item 'n': embedding has 1 numbers, the rows of the model have 2"
+                == "change 2, item 'n': embedding has 1 numbers, but the model's rows have 2"
         )
         #expect(
             try refusal(served, hidden, new("m"), new("n", .like(["a", "m"])))
-                == "change 3, of the item 'n': like names 'm', which is no item of the model's bundle"
+                == "change 3, item 'n': like names 'm', which is not an item of the model's bundle"
         )
         #expect(try refusal(served, new("m"), new("n"), hidden, new("o")).contains("3 items"))
         #expect(try refusal(served, new("m"), new("n"), change("n", resets: true), new("o"), new("m")) == "")

@@ -48,7 +48,7 @@ import Testing
 
     @Test(arguments: [
         (#"{"index": 1, "id": 1}"#, "line 1: tokens is missing"),
-        (#"{"index": 1, "id": 1, "tokens": [10]}"#, "line 1: tokens: a path of 1 tokens where there are 2 levels"),
+        (#"{"index": 1, "id": 1, "tokens": [10]}"#, "line 1: tokens: a path of 1 tokens, but there are 2 levels"),
         (#"{"index": 1, "id": 1, "tokens": [10, 20, 21]}"#, "tokens must be an array of 2 token ids"),
         (#"{"index": 1, "id": 1, "tokens": [10, "a"]}"#, "tokens must be an array of 2 token ids"),
         (#"{"index": 1, "id": 1, "tokens": [10, 20.5]}"#, "tokens must be an array of 2 token ids"),
@@ -56,12 +56,12 @@ import Testing
         (#"{"index": 1, "id": 1, "tokens": [10, 99999999999]}"#, "tokens must be an array of 2 token ids"),
         (#"{"index": 1, "id": 1, "tokens": [10, -1]}"#, "token -1 is outside the vocabulary of 30 rows"),
         (#"{"index": 1, "id": 1, "tokens": [10, 30]}"#, "token 30 is outside the vocabulary of 30 rows"),
-        (#"{"index": 1, "id": 1, "tokens": [13, 20]}"#, "token 13 is not one of level 1, which has 10 to 12"),
+        (#"{"index": 1, "id": 1, "tokens": [13, 20]}"#, "token 13 does not belong to level 1, which has 10 to 12"),
         (
             "{\"index\": 1, \"id\": 1, \"tokens\": [10, 20]}\n{\"index\": 3, \"id\": 2, \"tokens\": [10, 20]}",
             "line 2: index 3"
         ),
-        ("", "no place for an item"),
+        ("", "no room for an item"),
     ])
     func line_ThatDoesNotFit(text: String, expected: String) throws {
         do {

@@ -205,9 +205,9 @@ private func idJSON(_ catalogue: Catalogue, _ row: Int32) -> String {
     }
 
     @Test(arguments: [
-        (#"{"index":1,"id":"b"}"#, "index 1 stands on line 1 already"),
-        (#"{"index":2,"id":"a"}"#, "id \"a\" stands on line 1 already"),
-        (#"{"index":2,"id":"\u0061"}"#, "id \"a\" stands on line 1 already"),
+        (#"{"index":1,"id":"b"}"#, "index 1 is already on line 1"),
+        (#"{"index":2,"id":"a"}"#, "id \"a\" is already on line 1"),
+        (#"{"index":2,"id":"\u0061"}"#, "id \"a\" is already on line 1"),
         (#"{"index":2,"id":7}"#, "id 7 is an integer, but the ids of the lines before it are strings"),
         (#"{"index":0,"id":"b"}"#, "index 0 is the padding row"),
         (#"{"index":10,"id":"b"}"#, "index 10 is outside the item table, whose rows are 1 to 9"),

@@ -38,7 +38,7 @@ struct AscendDeviceTests {
                 return (rows, emulator.count("acl*"))
             }
             let device = try AscendDevice.open(number: 0)
-            #expect(device.captureNote == "batches that come again are captured")
+            #expect(device.captureNote == "repeated batches are captured")
             let model = try SmallModel(device)
             for _ in 0..<2 { try model.run(lengths: [64, 64, 64]) }
             let first = try run(model, [40, 3, 17])

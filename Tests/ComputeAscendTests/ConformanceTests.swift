@@ -145,7 +145,7 @@ struct ConformanceTests {
             (["ASCEND_OPP_PATH": "@/packages"], "HSTU attention is fused: aclnnHstuDenseForward of "),
             (
                 ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_FLAWS": "hstu-mask"],
-                "libcust_opapi.so answers otherwise by "
+                "libcust_opapi.so differs by "
             ),
             (
                 ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_FLAWS": "hstu-fault"],
@@ -172,9 +172,9 @@ struct ConformanceTests {
             ),
             (
                 ["ASCEND_OPP_PATH": "@/packages", "ASCEND_EMULATOR_SOC": "Ascend310P3"],
-                "HSTU attention is composed: Ascend310P3 has the fused operator for padded rows alone"
+                "HSTU attention is composed: Ascend310P3 has the fused operator for padded rows only"
             ),
-            ([:], "batches that come again are captured"),
+            ([:], "repeated batches are captured"),
             (
                 ["ASCEND_EMULATOR_SOC": "Ascend310P3"],
                 "batches are run operator by operator: aclmdlRICaptureBegin failed with ACL_ERROR_RT_FEATURE_NOT_SUPPORT"
@@ -183,7 +183,7 @@ struct ConformanceTests {
             (["ASCEND_EMULATOR_SOC": "Ascend910A"], "ranked on the host, because Topk ranks in half precision"),
             (
                 ["ASCEND_EMULATOR_SOC": "Ascend310P3", "ASCEND_EMULATOR_GENERATION": "9"],
-                "weights are in their own order: products with FRACTAL_NZ answer otherwise"
+                "weights are in their own order: products with FRACTAL_NZ give different results"
             ),
             (
                 ["ASCEND_EMULATOR_SOC": "Ascend910A"],

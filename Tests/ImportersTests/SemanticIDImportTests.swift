@@ -172,7 +172,7 @@ import Testing
         (#"{"1": [10, 20]"#, "index.json: "),
         (
             "{\"item_id\": 1, \"token_ids\": [10, 20]}\n{\"item_id\": 1, \"token_ids\": [10, 21]}",
-            "id 1 stands on line 1"
+            "id 1 is already on line 1"
         ),
         ("{\"item_id\": 1, \"token_ids\": [10, 20]}\n{\"token_ids\": [10, 21]}", ", line 2: item_id is missing"),
         (
@@ -206,7 +206,7 @@ import Testing
         (", \"ranges\": [{\"first\": 10, \"count\": 1}]", "{}", "semantic_ids.ranges has 1 entries for 2 levels"),
         (
             ", \"ranges\": [{\"first\": 10, \"count\": 1}, {\"first\": 20, \"count\": 5}]", "{}",
-            "the item \"1\": token 11 is not one of level 1, which has 10 to 10"
+            "the item \"1\": token 11 does not belong to level 1, which has 10 to 10"
         ),
         (", \"beams\": 3", "{}", "the key \"beams\" is not known"),
         (", \"ids\": \"absent\"", "{}", "cannot open "),

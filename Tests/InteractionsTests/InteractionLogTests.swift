@@ -182,18 +182,18 @@ private func events(_ log: InteractionLog) -> [String] {
             (
                 "196\t242\t3\n1\t2\t3\n", nil, nil,
                 "t.tsv, line 1: no column is named user (or user_id, userId, reviewerID, …); found, split at tabs: "
-                    + "\"196\", \"242\", \"3\". Where there is no header, name the columns: "
+                    + "\"196\", \"242\", \"3\". If there is no header, name the columns: "
                     + "--columns user,item,rating,timestamp"
             ),
             (
                 "\nuser,what\nu,a\n", nil, nil,
                 "t.tsv, line 2: no column is named item (or item_id, movieId, parent_asin, asin, …); found, split at commas: "
-                    + "\"user\", \"what\". Where there is no header, name the columns: --columns user,item,rating,timestamp"
+                    + "\"user\", \"what\". If there is no header, name the columns: --columns user,item,rating,timestamp"
             ),
             (
                 "user_id\tuserId\titem\nu\tv\ta\n", nil, nil,
                 "t.tsv, line 1: more than one column is named user (or user_id, userId, reviewerID, …); found, split at tabs: "
-                    + "\"user_id\", \"userId\", \"item\". Where there is no header, name the columns: "
+                    + "\"user_id\", \"userId\", \"item\". If there is no header, name the columns: "
                     + "--columns user,item,rating,timestamp"
             ),
             (
@@ -211,22 +211,22 @@ private func events(_ log: InteractionLog) -> [String] {
             ),
             (
                 "user\titem\ttimestamp\nu\ta\t2009-05-04\n", nil, nil,
-                "t.tsv, line 2: the timestamp \"2009-05-04\" is not a number of seconds; if it is a date, say --time-unit iso; "
+                "t.tsv, line 2: the timestamp \"2009-05-04\" is not a number of seconds; for dates, use --time-unit iso; "
                     + "found, split at tabs: \"u\", \"a\", \"2009-05-04\""
             ),
             (
                 "user\titem\ttimestamp\nu\ta\t1588687728923\n", nil, nil,
                 "t.tsv, line 2: the timestamp \"1588687728923\" lies after the year 9999 as a number of seconds; "
-                    + "say --time-unit ms if it is a number of milliseconds"
+                    + "if it is a number of milliseconds, use --time-unit ms"
             ),
             (
                 "user\titem\ttimestamp\nu\ta\t1588687728923456\n", nil, .milliseconds,
                 "t.tsv, line 2: the timestamp \"1588687728923456\" lies after the year 9999 as a number of milliseconds; "
-                    + "say --time-unit us if it is a number of microseconds"
+                    + "if it is a number of microseconds, use --time-unit us"
             ),
             (
                 "user\titem\ttimestamp\nu\ta\t2009-02-29\n", nil, .iso,
-                "t.tsv, line 2: the timestamp \"2009-02-29\" is not a date as ISO 8601 has it; found, split at tabs: "
+                "t.tsv, line 2: the timestamp \"2009-02-29\" is not an ISO 8601 date; found, split at tabs: "
                     + "\"u\", \"a\", \"2009-02-29\""
             ),
             ("user,item\nu,\"a\nb\n", nil, nil, "t.tsv, line 2: a quote is not closed"),

@@ -221,8 +221,8 @@ import Testing
     @Test(arguments: [
         (#"""#, "byte 0: a string that is not closed"), (#"["ab"#, "byte 1: a string that is not closed"),
         (#""a\"#, "byte 0: a string that is not closed"), (#""a\""#, "byte 0: a string that is not closed"),
-        (#""\x""#, "byte 1: an escape that JSON does not have"),
-        (#""\U0041""#, "byte 1: an escape that JSON does not have"),
+        (#""\x""#, "byte 1: an escape that JSON does not define"),
+        (#""\U0041""#, "byte 1: an escape that JSON does not define"),
         (#""\u004""#, "byte 1: \\u without four hexadecimal digits"),
         (#""\u00g0""#, "byte 1: \\u without four hexadecimal digits"),
         (#""\u+041""#, "byte 1: \\u without four hexadecimal digits"), (#""\ud83d""#, "byte 1: a lone surrogate"),

@@ -171,7 +171,7 @@ import Testing
             report { recorder in
                 recorder.began(isReturning: false, lag: 500 * Self.millisecond)
                 recorder.ended(.status(200), intended: 0, begun: 0, end: 600 * Self.millisecond)
-            }.remarks.first?.hasPrefix("the load generator was late itself") == true
+            }.remarks.first?.hasPrefix("the load generator was late") == true
         )
         #expect(report { $0.began(isReturning: false, lag: nil) }.remarks.first?.hasPrefix("1 requests waited") == true)
         #expect(
@@ -181,7 +181,7 @@ import Testing
         #expect(
             report { $0.ended(.status(401), intended: 0, begun: 0, end: 1) }.remarks.first?.contains("API key") == true
         )
-        #expect(report { $0.read(nil) }.remarks.first?.contains("no recommendations") == true)
+        #expect(report { $0.read(nil) }.remarks.first?.contains("not recommendations") == true)
         #expect(
             report { $0.read(ReplyFacts(text: #"{"items":[],"unknown_items":5}"#)) }.remarks.first?
                 .contains("does not know most") == true

@@ -202,8 +202,8 @@ import Testing
     @Test func withoutInteractions_OnlyTheDemoIsKnown() throws {
         for (reply, words) in [
             (ScriptedReply.reply(200, #"{"models":[{"name":"films"}]}"#), "serves \"films\""),
-            (ScriptedReply.reply(403, "{}"), "answers GET /models with 403"),
-            (ScriptedReply.reply(200, "<html>"), "not that of genrec"), ("oops\r\n", "not HTTP/1.1"),
+            (ScriptedReply.reply(403, "{}"), "answered GET /models with 403"),
+            (ScriptedReply.reply(200, "<html>"), "not in genrec's format"), ("oops\r\n", "other than HTTP/1.1"),
         ] {
             let server = try ScriptedServer { _, _ in .send(reply) }
             defer { server.stop() }

@@ -115,7 +115,7 @@ import Testing
         let connection = try server.connect()
         let numbers = (0..<32).map { "\($0 % 3)" }.joined(separator: ",")
         for (item, words) in [
-            (#""embedding":[1,2]"#, "embedding has 2 numbers, the rows of the model have 32"),
+            (#""embedding":[1,2]"#, "embedding has 2 numbers, but the model's rows have 32"),
             (#""embedding":[]"#, "embedding has 0 numbers"),
             (#""embedding":[1e39]"#, "items[1].embedding[0] must be a number in the range of float32"),
             // A score would overflow, and fail every request.
@@ -123,7 +123,7 @@ import Testing
             (#""embedding":[null]"#, "items[1].embedding[0] must be a number"),
             (#""embedding":"x""#, "items[1].embedding must be an array of numbers"),
             (#""like":[]"#, "items[1].like must name at least one item"),
-            (#""like":["nothing"]"#, "like names 'nothing', which is no item of the model's bundle"),
+            (#""like":["nothing"]"#, "like names 'nothing', which is not an item of the model's bundle"),
             (#""like":["x"]"#, "like names 'x'"),
             (#""like":[true]"#, "items[1].like[0] must be a string"),
             (#""like":["anime-4-01"],"embedding":[1]"#, "items[1] has both embedding and like"),

@@ -246,7 +246,7 @@ struct Agreement {
             ["bench", "--device", "ascend:0,ascend:1", "--bundle", Genrec.demoBundle],
             environment: environment
         )
-        #expect(two.status == 1 && two.standardError.contains("on one device, not on 2"))
+        #expect(two.status == 1 && two.standardError.contains("uses one device, not 2"))
     }
 
     @Test func whatIsMissing_IsSaidInASentence() throws {

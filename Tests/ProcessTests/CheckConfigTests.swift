@@ -53,8 +53,8 @@ import Testing
             let output = try Genrec.run(["check-config", file])
             #expect(
                 output.standardError.split(separator: "\n").map(String.init) == [
-                    "state.directory: \(path)/f cannot be a folder: a file is in its way",
-                    "users.local.directory: \(path)/f/users cannot be a folder: a file is in its way",
+                    "state.directory: \(path)/f cannot be a folder: a file with that name exists",
+                    "users.local.directory: \(path)/f/users cannot be a folder: a file with that name exists",
                     "log.access_file: there is no folder \(path)/none",
                 ]
             )

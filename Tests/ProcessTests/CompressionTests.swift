@@ -68,7 +68,7 @@ private func gunzip(_ input: [UInt8]) throws -> String {
             let good = try gzip(Array(Self.call.utf8), "-c")
             let bomb = try gzip([UInt8](repeating: 32, count: 70_001), "-c")
             for (body, status, words) in [
-                (Array(good.dropLast(3)), 400, "ends too early"), (good + [0], 400, "goes on after its end"),
+                (Array(good.dropLast(3)), 400, "ends too early"), (good + [0], 400, "has data after its end"),
                 (Array("plain".utf8), 400, "at byte 0"), (bomb, 413, "more than 70000 bytes"),
             ] {
                 let connection = try server.connect()

@@ -158,7 +158,7 @@ struct DemoCases: Decodable {
             "bench", "--bundle", Genrec.demoBundle, "--length", "100", "--append", "64", "--seconds", "0.05",
         ])
         #expect(tooMany.status == 1)
-        #expect(tooMany.standardError.contains("--append 64 leaves nothing of 64 events"))
+        #expect(tooMany.standardError.contains("--append 64 leaves none of the 64 events"))
     }
 
     @Test func inspect_TellsWhatTheBundleHolds() throws {

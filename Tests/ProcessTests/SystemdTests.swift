@@ -185,6 +185,6 @@ private final class StandIn {
         let script = "exec 3</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve"
         let ended = try Genrec.run(program: "/bin/sh", ["-c", script, Genrec.path])
         #expect(ended.status == 1)
-        #expect(ended.standardError.contains("handed over is no listening stream socket"), "\(ended.standardError)")
+        #expect(ended.standardError.contains("handed over is not a listening stream socket"), "\(ended.standardError)")
     }
 }

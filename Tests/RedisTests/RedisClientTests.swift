@@ -56,7 +56,7 @@ import Testing
         }
         let fixture = try ClientFixture(server.url, timeout: 100)
         let failed = await fixture.ask(["RPUSH", "k", "v"], repeatable: false)
-        #expect(failed == .failure(RedisError("the store \(server.address) does not answer in time")))
+        #expect(failed == .failure(RedisError("the store \(server.address) did not answer in time")))
         // The breaker stays open until the client reaches the server again.
         var answer = await fixture.ask(["GET", "later"])
         while case .failure = answer { answer = await fixture.ask(["GET", "later"]) }
@@ -90,7 +90,7 @@ import Testing
         let fixture = try ClientFixture(server.url)
         let reason = "the store \(server.address) cannot be reached: Connection refused"
         #expect(await fixture.ask(["GET", "k"]) == .failure(RedisError(reason)))
-        #expect(await fixture.ask(["GET", "k"]) == .failure(RedisError("the store \(server.address) is away")))
+        #expect(await fixture.ask(["GET", "k"]) == .failure(RedisError("the store \(server.address) is unavailable")))
         #expect(fixture.client.openBreakers == 1)
         server.listen()
         var answer = await fixture.ask(["GET", "k"])
@@ -100,7 +100,7 @@ import Testing
             answer = await fixture.ask(["GET", "k"])
         }
         #expect(fixture.client.openBreakers == 0)
-        #expect(fixture.reports.all == [reason, "the store \(server.address) is back"])
+        #expect(fixture.reports.all == [reason, "the store \(server.address) is available again"])
     }
 
     @Test func moved_IsFollowed_AndRemembered() async throws {
@@ -186,7 +186,7 @@ import Testing
         ports.set(servers.map(\.port))
         let fixture = try ClientFixture(servers[0].url)
         let answer = await fixture.ask(["GET", "k"])
-        #expect(answer == .failure(RedisError("the store's nodes name each other in circles")))
+        #expect(answer == .failure(RedisError("the store's nodes redirect in a loop")))
     }
 
     @Test(arguments: ["TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN"])

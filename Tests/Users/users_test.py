@@ -208,8 +208,8 @@ def secured(options, folder):
     check_store(genrec, redis)
     genrec.end()
     for url, trusted, words in [
-        (f"rediss://:wrong@localhost:{port}", "ca.pem", "refuses the user or the password"),
-        (f"rediss://localhost:{port}", "ca.pem", "wants a password"),
+        (f"rediss://:wrong@localhost:{port}", "ca.pem", "refused the user or the password"),
+        (f"rediss://localhost:{port}", "ca.pem", "requires a password"),
         # The certificate is not for this address, and no system authority issued it.
         (f"rediss://:a%20b@127.0.0.1:{port}", "ca.pem", "refuses TLS"),
         (f"rediss://:a%20b@localhost:{port}", "redis.key", "refuses TLS"),

@@ -267,7 +267,7 @@ private func content(_ store: LocalUserStore) -> Reference {
                 // The length of the first record leads nowhere: where the next one begins is not known.
                 #expect(items == ["a"] || items == [] && 8..<12 ~= index, "\(index)")
             } catch {
-                #expect("\(error)".contains("journal.1 is damaged at byte 8, and more follows"), "\(index)")
+                #expect("\(error)".contains("journal.1 is damaged at byte 8 with more data after it"), "\(index)")
                 #expect(try contents(of: folder.path + "/b\(index)/journal.1") == bytes, "\(index)")
             }
         }

@@ -128,13 +128,13 @@ private func untilAnswered<Value>(_ call: () async -> Result<Value, UserStoreErr
     @Test func whatTheServerRefuses_IsSaid_WithoutItsWords() async throws {
         let fixture = try StoreFixture()
         fixture.server.answer { _, words in .send("-OOM command not allowed for \(words[1])\r\n") }
-        #expect(await fixture.append("u", [event("a", 1)]) == .failure(UserStoreError(.full, "the store says OOM")))
+        #expect(await fixture.append("u", [event("a", 1)]) == .failure(UserStoreError(.full, "the store answered OOM")))
         fixture.server.answer { _, _ in .send("-WRONGTYPE of a key\r\n") }
-        #expect(await fixture.events(of: "u") == .failure(UserStoreError(.unavailable, "the store says WRONGTYPE")))
+        #expect(await fixture.events(of: "u") == .failure(UserStoreError(.unavailable, "the store answered WRONGTYPE")))
         fixture.server.answer { _, _ in .send(":7\r\n") }
         #expect(
             await fixture.events(of: "u")
-                == .failure(UserStoreError(.unavailable, "the store answers something that is no list"))
+                == .failure(UserStoreError(.unavailable, "the store answered with something other than a list"))
         )
         guard case .failure(let error) = await fixture.append("u", [event("a", 1, "x\ty")]) else {
             Issue.record("a tab was taken")

@@ -45,7 +45,7 @@ package struct CatalogueStoreError: Error, CustomStringConvertible {
 
     init(_ change: Int, _ item: String, _ fault: String) {
         cause = .unusable
-        description = "change \(change + 1), of the item '\(item.prefix(64))': \(fault)"
+        description = "change \(change + 1), item '\(item.prefix(64))': \(fault)"
     }
 }
 
@@ -234,14 +234,14 @@ package final class CatalogueStore: Sendable {
             if fresh > 0, count > maxAdded {
                 throw CatalogueStoreError(
                     unusable:
-                        "there would be \(count) items that the bundle does not have, more than catalogue.max_added, \(maxAdded)"
+                        "there would be \(count) added items, more than catalogue.max_added, \(maxAdded)"
                 )
             }
             // Rows are not reused: those of removed items stay taken until the model is reloaded.
             let rows = table.addedCount + isThere.count { $1 }
             if rows > 2 * maxAdded + 1_024 || table.firstAddedRow + rows > Int(Int32.max) {
                 throw CatalogueStoreError(
-                    unusable: "the rows of items that were removed or made anew are used up until the model is reloaded"
+                    unusable: "no rows are left; reloading the model frees the rows of removed or replaced items"
                 )
             }
         }

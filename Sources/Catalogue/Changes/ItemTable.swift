@@ -104,11 +104,11 @@ package struct AddedItem: Sendable, Equatable {
 
         var description: String {
             switch self {
-            case .width(let count, let width): "embedding has \(count) numbers, the rows of the model have \(width)"
+            case .width(let count, let width): "embedding has \(count) numbers, but the model's rows have \(width)"
             case .large(let place, let number): "embedding[\(place)] is \(number), not from -1e12 to 1e12"
-            case .unknown(let id): "like names '\(id.prefix(64))', which is no item of the model's bundle"
+            case .unknown(let id): "like names '\(id.prefix(64))', which is not an item of the model's bundle"
             case .unreadable:
-                "the rows that like names cannot be read: the bundle's file has changed since it was loaded"
+                "the rows of the items in like cannot be read: the bundle's file has changed since it was loaded"
             case .noInteger: "the ids of the model's items are integers"
             }
         }

@@ -13,13 +13,13 @@ extension HostTensor {
             throw ComputeError(.invalidArgument, "\(name): \(use) cannot be made from \(dtype.rawValue)")
         }
         guard shape.count == rank else {
-            throw ComputeError(.invalidArgument, "\(name): \(use) has rank \(rank), this is \(shape)")
+            throw ComputeError(.invalidArgument, "\(name): \(use) has rank \(rank), but the shape is \(shape)")
         }
         var size = dtype.byteCount
         for extent in shape {
             let (product, overflow) = size.multipliedReportingOverflow(by: extent)
             guard extent >= 0, !overflow else {
-                throw ComputeError(.invalidArgument, "\(name): the shape \(shape) is not possible")
+                throw ComputeError(.invalidArgument, "\(name): the shape \(shape) is not valid")
             }
             size = product
         }
@@ -41,11 +41,11 @@ extension HostTensor {
             guard range.lowerBound >= 0, range.upperBound <= available else {
                 throw ComputeError(
                     .invalidArgument,
-                    "\(name): columns \(range) are asked for, the matrix has \(available)"
+                    "\(name): columns \(range) are requested, but the matrix has \(available)"
                 )
             }
             let (sum, overflow) = taken.addingReportingOverflow(range.count)
-            guard !overflow else { throw ComputeError(.invalidArgument, "\(name): too many columns are asked for") }
+            guard !overflow else { throw ComputeError(.invalidArgument, "\(name): too many columns are requested") }
             taken = sum
         }
         guard taken > 0 else { throw ComputeError(.invalidArgument, "\(name): a projection takes no columns") }
@@ -78,7 +78,7 @@ extension HostTensor {
         guard eligible.count == words else {
             throw ComputeError(
                 .invalidArgument,
-                "\(name): \(eligible.count) words of eligible rows for \(rows) rows, \(words) are needed"
+                "\(name): \(eligible.count) words of eligible rows for \(rows) rows, but \(words) are needed"
             )
         }
         var bits = eligible

@@ -20,7 +20,7 @@ extension ScoreOperation {
             for row in list where row < 0 || Int(row) >= count || ownRows..<first ~= Int(row) {
                 throw ComputeError(
                     .invalidArgument,
-                    "score rows: row \(row) is named, the catalogue has \(count)"
+                    "score rows: row \(row) is out of range, the catalogue has \(count)"
                 )
             }
         }

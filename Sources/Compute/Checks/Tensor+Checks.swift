@@ -13,7 +13,7 @@ extension Tensor {
         guard rows >= 0, columns >= 0, rowStride >= columns else {
             throw ComputeError(
                 .invalidArgument,
-                "\(operation): the \(role) is \(rows) × \(columns) with row stride \(rowStride), which is no tensor"
+                "\(operation): the \(role) is \(rows) × \(columns) with row stride \(rowStride), which is not a tensor"
             )
         }
     }

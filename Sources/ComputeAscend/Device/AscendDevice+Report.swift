@@ -8,7 +8,7 @@ extension AscendDevice {
     package var report: [String] {
         var lines = [
             "chip \(context.chip.name), device ascend:\(context.number), CANN \(version)",
-            "products in \(description.dtype.rawValue) summed in float32, everything between them in float32",
+            "products in \(description.dtype.rawValue) summed in float32, everything else in float32",
             "operators: \(Operator.allCases.count - support.missing.count) of \(Operator.allCases.count) found",
         ]
         for kind in Operator.allCases {
@@ -60,7 +60,7 @@ extension AscendDevice {
                 }
             }
         }
-        return "of a version that it does not tell"
+        return "of unknown version"
     }
 
     private static func string(_ text: [CChar]) -> String {

@@ -50,7 +50,7 @@ package final class AscendDevice: Device {
     /// Whether HSTU attention is fused, and if not, why: a line for people.
     package var attentionNote: String {
         provenFusion != nil && fusion == nil
-            ? "HSTU attention is composed: a user cache asks for the same bits with and without it" : fusionNote
+            ? "HSTU attention is composed: a user cache needs the same bits with and without it" : fusionNote
     }
 
     package var memory: DeviceMemory { context.memory }
@@ -148,10 +148,10 @@ package final class AscendDevice: Device {
         }
         ranksExactly = try doesRankExactly()
         fusionNote = try decideFusion(isWanted: fusesAttention)
-        let refusal = try capturesBatches ? reasonNotToCapture() : "it was asked for"
+        let refusal = try capturesBatches ? reasonNotToCapture() : "as requested"
         isCaptureProven = refusal == nil
         captureNote =
-            refusal.map { "batches are run operator by operator: \($0)" } ?? "batches that come again are captured"
+            refusal.map { "batches are run operator by operator: \($0)" } ?? "repeated batches are captured"
     }
 
     package func supports(_ operation: OperationKind) -> Bool { missing(for: operation) == nil }

@@ -50,7 +50,7 @@ extension ComputeError {
         let last = runtime.aclrtGetLastError?(ACL_RT_THREAD_LEVEL) ?? 0
         if status == Int32(ACLNN_ERR_RUNTIME_ERROR.rawValue), last != 0 {
             cause = last
-            names += ", within it the runtime with \(Self.name(last))"
+            names += ", caused by the runtime error \(Self.name(last))"
         }
         let words = runtime.aclGetRecentErrMsg().map { ": \(String(cString: $0))" } ?? ""
         self.init(Code(status: cause, phase: phase), "\(call) failed with \(names)\(words)")

@@ -58,9 +58,9 @@ extension AscendDevice {
     ///
     /// - Returns: the decision and its reason, as a line for people.
     func decideFusion(isWanted: Bool) throws(ComputeError) -> String {
-        guard isWanted else { return compose("it was asked for") }
+        guard isWanted else { return compose("as requested") }
         guard context.chip.hasJaggedAttention else {
-            return compose("\(context.chip.name) has the fused operator for padded rows alone")
+            return compose("\(context.chip.name) has the fused operator for padded rows only")
         }
         if let missing = missing(for: .hstuAttention) { return compose(missing) }
         var reasons: [String] = []
@@ -82,7 +82,7 @@ extension AscendDevice {
                 let isFinite = fused.allSatisfy { $0.isFinite }
                 let difference = isFinite ? zip(expected, fused).reduce(0) { max($0, abs($1.0 - $1.1)) } : .infinity
                 guard difference <= bound else {
-                    return "\(text) answers otherwise by \(difference / greatest) of the greatest element"
+                    return "\(text) differs by \(difference / greatest) of the greatest element"
                 }
                 return nil
             }
@@ -110,7 +110,7 @@ extension AscendDevice {
             if let refusal = captured.refusal { return refusal.message }
             let plain = try sample.attend(on: AscendStream(device: self, captures: false), seed: 2)
             guard captured.count == 1, try sample.attend(on: stream, seed: 2) == plain else {
-                return "a captured batch answers otherwise than one that is not"
+                return "a captured batch gives different results"
             }
             return nil
         }
@@ -146,7 +146,7 @@ extension AscendDevice {
                 try stream.synchronize()
                 products.append(try stream.read(output))
             }
-            return products[0] == products[1] ? nil : "products with FRACTAL_NZ answer otherwise"
+            return products[0] == products[1] ? nil : "products with FRACTAL_NZ give different results"
         }
     }
 }

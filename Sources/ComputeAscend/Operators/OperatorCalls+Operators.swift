@@ -42,7 +42,7 @@ extension OperatorCalls {
         defer { releaseOperands() }
         let shape = try integers(dims)
         guard let function = operators.aclnnCalculateMatmulWeightSizeV2 else {
-            throw ComputeError(.unsupported, "aclnnCalculateMatmulWeightSizeV2 is in no installed package")
+            throw ComputeError(.unsupported, "no installed package has aclnnCalculateMatmulWeightSizeV2")
         }
         let status = function(shape, dtype.aclType, &count)
         try context.check(status, "aclnnCalculateMatmulWeightSizeV2", phase: .plan)

@@ -177,7 +177,7 @@ final class OperatorCalls {
         var size: UInt64 = 0
         var executor: OpaquePointer?
         guard let launch, let status = try plan(&size, &executor) else {
-            throw ComputeError(.unsupported, "the operator \(name) is in no installed package")
+            throw ComputeError(.unsupported, "no installed package has the operator \(name)")
         }
         try context.check(status, name, phase: .plan)
         let memory: UnsafeMutableRawPointer?

@@ -7,23 +7,23 @@ extension BundleComparison {
             title: entries.count > 1
                 ? "Comparison of \(entries.count) bundles" : "Evaluation of \(entries[0].report.label)",
             lead:
-                "Leave-one-out over \(users) users: each one's last event is ranked among all items of the catalogue but "
-                + "those of the history."
+                "Leave-one-out over \(users) users: each last event is ranked among all items of the catalogue except "
+                + "those in the history."
         )
         let tables = tables
         page.add(tables[0])
         if entries.count > 1 {
             page.add(
                 heading: "Differences",
-                "Means over the users with 95 % intervals of a paired bootstrap. Where an interval does not touch 0, the "
-                    + "difference is more than chance."
+                "Means over the users with 95 % intervals of a paired bootstrap. Where an interval excludes 0, the "
+                    + "difference is significant."
             )
             page.add(chart: differences.svg)
             for table in tables[1..<entries.count] { page.add(table) }
         }
         page.add(
-            heading: "For whom",
-            "Tenths of the users, by how much is known of them and by how often their target is in the file."
+            heading: "By kind of user",
+            "Tenths of the users, by the length of their history and by how often their target occurs in the file."
         )
         page.add(chart: chart("ndcg@10 by events before the target", "events before the target", byHistoryLength).svg)
         page.add(tables[tables.count - 2])

@@ -43,7 +43,7 @@ extension BundleComparison {
     /// The report's tables, for the terminal and the page.
     var tables: [TextTable] {
         var metrics = TextTable(
-            title: "\(users) users whom all bundles can rank",
+            title: "\(users) users that all bundles can rank",
             header: ["metric"] + entries.map(\.report.label)
         )
         for (index, name) in RankingMetrics.names.enumerated() {
@@ -55,7 +55,7 @@ extension BundleComparison {
         var tables = [metrics]
         for entry in entries.dropFirst() {
             var table = TextTable(
-                title: "\(entry.report.label) less \(entries[0].report.label): \(entry.wins) users better, "
+                title: "\(entry.report.label) minus \(entries[0].report.label): \(entry.wins) users better, "
                     + "\(entry.losses) worse, \(users - entry.wins - entry.losses) the same",
                 header: ["metric", "difference", "95 % from", "to", ""]
             )
@@ -68,8 +68,8 @@ extension BundleComparison {
             }
             tables.append(table)
         }
-        tables.append(table("By events before the target", byHistoryLength))
-        tables.append(table("By how often the target is in the file", byPopularity))
+        tables.append(table("By number of events before the target", byHistoryLength))
+        tables.append(table("By number of events of the target in the file", byPopularity))
         return tables
     }
 

@@ -65,7 +65,7 @@ extension Study {
         let fitted = Set(fits.map(\.architecture))
         let others = Set(entries.map(\.architecture)).subtracting(fitted).sorted()
         if !others.isEmpty {
-            parts.append("no law for \(others.joined(separator: ", ")): it takes three bundles of different sizes")
+            parts.append("no law for \(others.joined(separator: ", ")): a fit needs three bundles of different sizes")
         }
         return parts.joined(separator: "\n\n")
     }
@@ -75,7 +75,7 @@ extension Study {
         var page = ReportPage(
             title: "Scaling study of \(entries.count) bundles",
             lead:
-                "Leave-one-out over \(users) users whom all bundles can rank. Bars are 95 % intervals over users; dashed "
+                "Leave-one-out over \(users) users that all bundles can rank. Bars are 95 % intervals over users; dashed "
                 + "lines are power laws of the error 1 − \(metric), for architectures with three sizes or more."
         )
         page.add(chart: chart(.parameters, "parameters").svg)

@@ -81,7 +81,7 @@ final class GzipDecoder {
                     guard source[used] == GzipDecoder.firstByte else {
                         return Refusal(
                             400,
-                            "The gzip content of the request goes on after its end, at byte \(consumed)."
+                            "The gzip content of the request has data after its end, at byte \(consumed)."
                         )
                     }
                     inflateReset(stream)

@@ -149,7 +149,7 @@ struct ChannelState {
         case .timeout, .disconnected: connection.vanished()
         // A client that speaks plain HTTP gets an answer in HTTP; beyond the cap on connections, the one about that.
         case .plainHTTP:
-            if connection.input == .idle { connection.refuse(Refusal(400, "This port takes HTTPS, not HTTP.")) }
+            if connection.input == .idle { connection.refuse(Refusal(400, "This port expects HTTPS, not HTTP.")) }
         // The client gets the transport's alert, and a close that does not overtake it.
         default: connection.stop()
         }

@@ -53,7 +53,9 @@ struct LoopCore {
         tls: TLSCredentials?
     ) throws(HTTPError) {
         epoll = CLinux_epoll_create()
-        guard epoll >= 0 else { throw HTTPError(.system, "An epoll set cannot be had: \(Syscall.message(errno)).") }
+        guard epoll >= 0 else {
+            throw HTTPError(.system, "Cannot create an epoll descriptor: \(Syscall.message(errno)).")
+        }
         let now = Syscall.now()
         let readBuffer = ReadBuffer(byteCount: LoopCore.readBufferBytes)
         sockets = LoopSockets(epoll: epoll, readBuffer: readBuffer, handle: handle)
@@ -293,7 +295,7 @@ struct LoopCore {
         var connection = Connection(settings: context.settings, peer: peer, now: context.now)
         if case .refused = admission {
             context.handler.observe(.connectionRefused(wasDropped: false))
-            connection.refuse(Refusal(503, "The server has as many connections as it takes."))
+            connection.refuse(Refusal(503, "The server has reached its limit of connections."))
         }
         let state = ChannelState(token: token, transport: transport, connection: connection, now: context.now)
         let channel = Channel(token: token, peer: peer, state: state)

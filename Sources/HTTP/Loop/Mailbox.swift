@@ -31,7 +31,7 @@ final class Mailbox: Sendable {
 
     init() throws(HTTPError) {
         eventDescriptor = CLinux_eventfd()
-        guard eventDescriptor >= 0 else { throw HTTPError(.system, "An eventfd cannot be had.") }
+        guard eventDescriptor >= 0 else { throw HTTPError(.system, "Cannot create an eventfd.") }
     }
 
     deinit { Syscall.close(eventDescriptor) }

@@ -106,7 +106,7 @@ package struct BodyParser {
             if byte == Byte.semicolon {
                 state = .sizeExtension(value: value)
             } else if !byte.isSpaceOrTab {
-                throw Refusal(400, "White space follows a chunk size, and no extension follows the white space.")
+                throw Refusal(400, "A chunk size is followed by white space without an extension.")
             }
         case .sizeExtension(let value):
             if byte == Byte.carriageReturn {
@@ -114,7 +114,7 @@ package struct BodyParser {
                 return
             }
             try countExtension()
-            guard !byte.isControl else { throw Refusal(400, "A chunk extension has a control byte in it.") }
+            guard !byte.isControl else { throw Refusal(400, "A chunk extension has a control byte.") }
         case .sizeLineFeed(let value):
             try expect(byte, Byte.lineFeed, "A chunk size does not end in CR LF.")
             state = value == 0 ? .trailerStart : .data(left: value)
@@ -133,7 +133,7 @@ package struct BodyParser {
         if let digit = byte.hexadecimalValue {
             let (sixteenfold, overflow) = value.multipliedReportingOverflow(by: 16)
             guard !overflow, digits < BodyParser.sizeDigits else {
-                throw Refusal(400, "A chunk size is larger than any length.")
+                throw Refusal(400, "A chunk size is too large.")
             }
             state = .size(value: sixteenfold | Int(digit), digits: digits + 1)
             return
@@ -147,7 +147,7 @@ package struct BodyParser {
         case Byte.space, Byte.tab:
             try countExtension()
             state = .sizePadding(value: value)
-        default: throw Refusal(400, "A chunk size has a byte in it that is no hexadecimal digit.")
+        default: throw Refusal(400, "A chunk size has a byte that is not a hexadecimal digit.")
         }
         // Refused before the data arrives, because the client may be waiting for permission to send it.
         guard value <= allowance else { throw tooLarge }
@@ -181,7 +181,7 @@ package struct BodyParser {
             if byte == Byte.carriageReturn {
                 state = .trailerLineFeed
             } else if byte.isControl {
-                throw Refusal(400, "A trailer line has a control byte in it.")
+                throw Refusal(400, "A trailer line has a control byte.")
             }
         default:
             try expect(byte, Byte.lineFeed, "A trailer line does not end in CR LF.")

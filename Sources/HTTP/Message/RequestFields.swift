@@ -82,12 +82,12 @@ extension RequestParser {
         var length = 0
         for index in value.indices {
             guard value[index].isDigit else {
-                throw Refusal(400, "The Content-Length field has a byte that is no digit.")
+                throw Refusal(400, "The Content-Length field has a byte that is not a digit.")
             }
             let (tenfold, tooMany) = length.multipliedReportingOverflow(by: 10)
             let (sum, tooLarge) = tenfold.addingReportingOverflow(Int(value[index] - Byte.zero))
             guard !tooMany, !tooLarge else {
-                throw Refusal(400, "The Content-Length field is larger than any length.")
+                throw Refusal(400, "The Content-Length field is too large.")
             }
             length = sum
         }
@@ -111,7 +111,7 @@ extension RequestParser {
         guard endsInChunked, chunkedCount == 1 else {
             throw Refusal(400, "The Transfer-Encoding field does not have chunked as its last coding, once.")
         }
-        throw Refusal(501, "The only transfer coding known here is chunked.")
+        throw Refusal(501, "The only supported transfer coding is chunked.")
     }
 
     /// Settles the framing from all fields, once the head is complete.
@@ -121,7 +121,7 @@ extension RequestParser {
         }
         if facts.isChunked {
             guard !head.isVersion10 else {
-                throw Refusal(400, "A Transfer-Encoding field does not belong in HTTP/1.0.")
+                throw Refusal(400, "HTTP/1.0 does not allow a Transfer-Encoding field.")
             }
             guard facts.contentLength == nil else {
                 throw Refusal(400, "The request has both Content-Length and Transfer-Encoding.")
@@ -134,7 +134,7 @@ extension RequestParser {
         }
         if !head.isVersion10 {
             guard !facts.hasUnknownExpectation else {
-                throw Refusal(417, "The only expectation known here is 100-continue.")
+                throw Refusal(417, "The only supported expectation is 100-continue.")
             }
             head.expectsContinue = facts.expectsContinue
         }

@@ -132,7 +132,7 @@ struct RequestParser {
         let textEnd = endsInCR ? end - 1 : end
         if scanned < textEnd, let bad = bytes.firstControl(in: scanned..<textEnd) {
             throw bytes[bad] == Byte.carriageReturn
-                ? Refusal(400, "Byte \(bad) of the request is a CR that no LF follows.")
+                ? Refusal(400, "Byte \(bad) of the request is a CR without an LF after it.")
                 : Refusal(400, "Byte \(bad) of the request is the control byte \(bytes[bad]).")
         }
         guard let lineFeed else {
@@ -141,7 +141,7 @@ struct RequestParser {
             return nil
         }
         guard endsInCR else {
-            throw Refusal(400, "Byte \(lineFeed) of the request is an LF that no CR precedes.")
+            throw Refusal(400, "Byte \(lineFeed) of the request is an LF without a CR before it.")
         }
         let line = lineStart..<textEnd
         lineStart = lineFeed + 1
@@ -169,7 +169,7 @@ struct RequestParser {
         }
         try parseVersion(bytes.extracting(targetEnd + 1..<line.upperBound))
         guard let method = HTTPMethod(methodBytes) else {
-            throw Refusal(501, "The method of the request is not known here.")
+            throw Refusal(501, "The method of the request is not supported.")
         }
         head.method = method
         try parseTarget(bytes, targetStart..<targetEnd)
@@ -192,14 +192,14 @@ struct RequestParser {
         for index in target {
             let byte = bytes[index]
             guard byte > Byte.space, byte < Byte.delete, byte != Byte.numberSign else {
-                throw Refusal(400, "Byte \(index) of the request may not stand in a request target.")
+                throw Refusal(400, "Byte \(index) of the request is not allowed in a request target.")
             }
         }
         var pathStart = target.lowerBound
         if bytes[pathStart] != Byte.slash {
             if target.count == 1, bytes[pathStart] == Byte.asterisk {
                 guard head.method == .options else {
-                    throw Refusal(400, "The request target * belongs to OPTIONS alone.")
+                    throw Refusal(400, "The request target * is only allowed with OPTIONS.")
                 }
                 head.path = ByteRange(target)
                 return

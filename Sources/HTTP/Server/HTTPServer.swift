@@ -55,7 +55,7 @@ package final class HTTPServer: Sendable {
             state.phase = .running
             return true
         }
-        guard isFirst else { throw HTTPError(.alreadyStarted, "The server has been started before.") }
+        guard isFirst else { throw HTTPError(.alreadyStarted, "The server was already started.") }
         var loops: [EventLoop] = []
         for index in 0..<configuration.loops {
             loops.append(

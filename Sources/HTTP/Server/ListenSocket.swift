@@ -34,7 +34,10 @@ struct ListenSocket {
     /// - Throws: `cannotListen` if the descriptor is not a listening stream socket.
     static func adopt(_ fd: Int32, count: Int) throws(HTTPError) -> Opened {
         guard let name = ListenAddress(boundTo: fd), isListening(fd) else {
-            throw HTTPError(.cannotListen, "The descriptor \(fd) that was handed over is no listening stream socket.")
+            throw HTTPError(
+                .cannotListen,
+                "The descriptor \(fd) that was handed over is not a listening stream socket."
+            )
         }
         let flags = fcntl(fd, F_GETFL)
         guard flags >= 0, fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0, fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 else {

@@ -51,7 +51,7 @@ enum PEM {
         }
         // Any other error means that the text contains something other than certificates.
         guard isEndOfText(failure) else {
-            throw TLSError(subject, "has a certificate that cannot be read, after \(certificates.count) that can")
+            throw TLSError(subject, "has an unreadable certificate after \(certificates.count) readable ones")
         }
         guard !certificates.isEmpty else { throw TLSError(subject, "has no certificate in PEM form") }
         return certificates

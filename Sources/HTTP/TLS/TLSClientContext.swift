@@ -28,7 +28,7 @@ package final class TLSClientContext: @unchecked Sendable {
         SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
         guard COpenSSL_set_versions(pointer, TLS1_2_VERSION, TLS1_3_VERSION) == 1,
             SSL_CTX_set_default_verify_paths(pointer) == 1
-        else { throw TLSError(.library, "does not have the protocols that are needed") }
+        else { throw TLSError(.library, "does not have the required protocols") }
     }
 
     deinit { SSL_CTX_free(pointer) }

@@ -39,7 +39,7 @@ final class TLSContext: @unchecked Sendable {
             try TLSContext.setProtocol(pointer)
             validity = try TLSContext.setIdentity(pointer, material)
             try TLSContext.setClientCA(pointer, material.clientCA)
-            guard tickets.install(in: pointer) else { throw TLSError(.library, "does not take session ticket keys") }
+            guard tickets.install(in: pointer) else { throw TLSError(.library, "does not accept session ticket keys") }
         } catch {
             SSL_CTX_free(pointer)
             throw error
@@ -78,7 +78,7 @@ final class TLSContext: @unchecked Sendable {
             SSL_CTX_set_ciphersuites(context, tls13Ciphers) == 1,
             COpenSSL_set_groups(context, groups) == 1,
             COpenSSL_set_signature_algorithms(context, signatureAlgorithms) == 1
-        else { throw TLSError(.library, "does not have the algorithms that are needed: \(reason)") }
+        else { throw TLSError(.library, "does not have the required algorithms: \(reason)") }
     }
 
     /// RFC 7301, section 3.2: a client that offers protocols but not HTTP/1.1 gets a fatal alert, since it would
@@ -123,7 +123,7 @@ final class TLSContext: @unchecked Sendable {
             throw TLSError(.key, "is not the key of the certificate")
         }
         guard SSL_CTX_use_PrivateKey(context, key.key) == 1 else { throw TLSError(.key, "cannot be used: \(reason)") }
-        guard let validity = own.validity else { throw TLSError(.certificate, "has no readable time of validity") }
+        guard let validity = own.validity else { throw TLSError(.certificate, "has no readable validity period") }
         return validity
     }
 

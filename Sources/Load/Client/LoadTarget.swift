@@ -20,7 +20,7 @@ package struct LoadTarget: Sendable, Equatable {
     /// Parses the command-line form.
     package init(parsing text: String) throws(LoadError) {
         guard text.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
-            throw LoadError("the URL has a space in it, or a character that is not ASCII")
+            throw LoadError("the URL contains a space or a non-ASCII character")
         }
         let lowercase = text.lowercased()
         if lowercase.hasPrefix("unix:") {
@@ -44,7 +44,7 @@ package struct LoadTarget: Sendable, Equatable {
         let rest = text.dropFirst(7)
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
         guard !rest.contains("?"), !rest.contains("#"), !rest.contains("\\") else {
-            throw LoadError("the URL \"\(text)\" may have a path, but no query and no fragment")
+            throw LoadError("the URL \"\(text)\" must not have a query or a fragment")
         }
         var path = String(rest[slash...])
         while path.hasSuffix("/") { path.removeLast() }
@@ -56,7 +56,7 @@ package struct LoadTarget: Sendable, Equatable {
     private static func endpoint(_ authority: String, in text: String) throws(LoadError) -> Endpoint {
         // The text before the @ may be a secret, so the message does not repeat the URL.
         guard !authority.contains("@") else {
-            throw LoadError("the URL names a user; genrec takes an API key, and from the environment")
+            throw LoadError("the URL must not name a user; genrec reads an API key from the environment")
         }
         var host = authority[...]
         var port: UInt16 = 80
@@ -64,13 +64,13 @@ package struct LoadTarget: Sendable, Equatable {
         if let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") {
             let digits = authority[authority.index(after: colon)...]
             guard let number = UInt16(digits), number > 0, digits.utf8.allSatisfy(\.isDigit) else {
-                throw LoadError("\"\(digits)\" in the URL \"\(text)\" is no port from 1 to 65535")
+                throw LoadError("\"\(digits)\" in the URL \"\(text)\" is not a port from 1 to 65535")
             }
             port = number
             host = authority[..<colon]
         }
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty else { throw LoadError("the URL \"\(text)\" names no host") }
+        guard !host.isEmpty else { throw LoadError("the URL \"\(text)\" has no host") }
         return .tcp(host: String(host), port: port)
     }
 
@@ -80,7 +80,7 @@ package struct LoadTarget: Sendable, Equatable {
     func addresses() throws(LoadError) -> [SocketAddress] {
         switch endpoint {
         case .unix(let path):
-            guard let address = SocketAddress(path: path) else { throw LoadError("\"\(path)\" is no socket path") }
+            guard let address = SocketAddress(path: path) else { throw LoadError("\"\(path)\" is not a socket path") }
             return [address]
         case .tcp(let host, let port):
             // The server listens on localhost as 127.0.0.1; "*" is a valid host only for listeners.

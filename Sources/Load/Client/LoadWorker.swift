@@ -83,7 +83,7 @@ struct LoadWorker: ~Copyable {
         stop: StopFlag
     ) throws(LoadError) {
         epoll = CLinux_epoll_create()
-        guard epoll >= 0 else { throw LoadError("an epoll descriptor cannot be had: \(Syscall.message(errno))") }
+        guard epoll >= 0 else { throw LoadError("cannot create an epoll descriptor: \(Syscall.message(errno))") }
         self.plan = plan
         self.address = address
         self.heads = heads

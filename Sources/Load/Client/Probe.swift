@@ -59,7 +59,7 @@ struct Probe {
         let isSent = (Array((text + "\r\n").utf8) + (body ?? [])).withUnsafeBytes {
             Glibc.send(socket, $0.baseAddress, $0.count, CLinux_MSG_NOSIGNAL) == $0.count
         }
-        guard isSent else { throw LoadError("\(place) does not take a request: \(Syscall.message(errno))") }
+        guard isSent else { throw LoadError("\(place) did not accept a request: \(Syscall.message(errno))") }
         var reply = try receive(call, on: socket)
         reply.nanoseconds = Syscall.now() - start
         return reply
@@ -70,11 +70,11 @@ struct Probe {
         var content: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while content.count <= Self.contentLimit {
-            guard Self.wait(for: socket, POLLIN) else { throw LoadError("\(place) does not answer \(call)") }
+            guard Self.wait(for: socket, POLLIN) else { throw LoadError("\(place) did not answer \(call)") }
             let result = buffer.withUnsafeMutableBytes { Syscall.read(socket, into: $0) }
             guard case .value(let count) = result, count > 0 else {
                 if parser.endOfStream() { return Reply(status: parser.status, content: content, nanoseconds: 0) }
-                throw LoadError("\(place) closes the connection without answering \(call)")
+                throw LoadError("\(place) closed the connection without answering \(call)")
             }
             var index = 0
             do throws(ReplyFault) {
@@ -85,10 +85,10 @@ struct Probe {
                     if step.isComplete { return Reply(status: parser.status, content: content, nanoseconds: 0) }
                 }
             } catch {
-                throw LoadError("\(place) answers \(call) with something that is not HTTP/1.1: \(error.detail)")
+                throw LoadError("\(place) answered \(call) with something other than HTTP/1.1: \(error.detail)")
             }
         }
-        throw LoadError("\(place) answers \(call) with more than \(Self.contentLimit) bytes")
+        throw LoadError("\(place) answered \(call) with more than \(Self.contentLimit) bytes")
     }
 
     /// The name of the first model that the server lists.
@@ -97,11 +97,11 @@ struct Probe {
     func servedModel(at address: SocketAddress, advice: String) throws(LoadError) -> String {
         let reply = try send("/models", at: address)
         guard reply.status == 200 else {
-            throw LoadError("the server answers GET /models with \(reply.status), not with what it serves; \(advice)")
+            throw LoadError("the server answered GET /models with \(reply.status) instead of its models; \(advice)")
         }
         let value = reply.content.withUnsafeBytes { try? JSONValue(parsing: $0) }
         guard case .array(let models)? = value?["models"], case .string(let name)? = models.first?["name"] else {
-            throw LoadError("the server's answer to GET /models is not that of genrec; \(advice)")
+            throw LoadError("the server's answer to GET /models is not in genrec's format; \(advice)")
         }
         return name
     }

@@ -58,39 +58,39 @@ package struct LoadReport: Sendable {
         let lag = milliseconds(recorder.lag.valueAtPercentile(99))
         if case .open = plan.arrivals, lag > 1, lag > milliseconds(recorder.latency.valueAtPercentile(99)) / 10 {
             remarks.append(
-                "the load generator was late itself (99 % within \(rounded(lag)) ms): the latencies say as much of it as of "
-                    + "the server; give it --threads, or a machine of its own"
+                "the load generator was late (99 % within \(rounded(lag)) ms), so the latencies describe it as much as "
+                    + "the server; give it more --threads or a machine of its own"
             )
         }
         if recorder.connectionWaits > 0 {
             remarks.append(
                 "\(recorder.connectionWaits) requests waited because all \(plan.maximumConnections) connections were busy; "
-                    + "that time is in the latencies"
+                    + "the latencies include that time"
             )
         }
         if recorder.unsent > 0 {
-            remarks.append("\(recorder.unsent) requests were due and found no free connection to the end")
+            remarks.append("\(recorder.unsent) requests were due but never found a free connection")
         }
         let refusals = [401, 403].reduce(0) { $0 + recorder.count(.status($1)) }
         if refusals > 0 {
             remarks.append(
-                "\(refusals) requests were not allowed (401, 403): is the API key in the environment the right one?"
+                "\(refusals) requests were refused (401, 403): check the API key in the environment"
             )
         }
         let redirects = recorder.statuses.filter { 300..<400 ~= $0.status }.reduce(0) { $0 + $1.count }
         if redirects > 0 {
-            remarks.append("\(redirects) replies were redirects, which are not followed; give the server's own address")
+            remarks.append("\(redirects) replies were redirects, which are not followed; use the server's own address")
         }
         if recorder.unreadable > 0 {
-            remarks.append("\(recorder.unreadable) replies with status 200 were no recommendations in JSON")
+            remarks.append("\(recorder.unreadable) replies with status 200 were not recommendations in JSON")
         }
         if recorder.unknownItems > recorder.historyUsed {
-            remarks.append("the server does not know most of the items: are these the histories of its catalogue?")
+            remarks.append("the server does not know most of the items; do the histories belong to its catalogue?")
         }
         if plan.maximumDescriptors > descriptorLimit {
-            remarks.append("the process may open \(descriptorLimit) descriptors, fewer than the connections asked for")
+            remarks.append("the process may open \(descriptorLimit) descriptors, fewer than the connections need")
         }
-        if isInterrupted { remarks.append("interrupted: the figures are those up to then") }
+        if isInterrupted { remarks.append("interrupted: the figures cover the time until then") }
         return remarks
     }
 

@@ -172,7 +172,7 @@ struct ReplyParser {
         case 14 where name.equalsIgnoringCase("content-length"):
             let length = try Self.length(value)
             guard contentLength == nil || contentLength == length else {
-                throw ReplyFault("A reply has two lengths that differ.")
+                throw ReplyFault("A reply has two different lengths.")
             }
             contentLength = length
         case 17 where name.equalsIgnoringCase("transfer-encoding"):
@@ -208,13 +208,13 @@ struct ReplyParser {
     /// Determines how the content is framed (RFC 9112 §6.3); all our requests are POST or GET.
     private mutating func endHead() throws(ReplyFault) {
         if status < 200 {
-            guard status != 101 else { throw ReplyFault("A reply switches protocols, which nobody has asked for.") }
+            guard status != 101 else { throw ReplyFault("A reply switches protocols, which was not requested.") }
             // An interim reply: the real one follows (RFC 9110 §15.2).
             reset()
             return
         }
         guard !isChunked || contentLength == nil else {
-            throw ReplyFault("A reply has a length and a transfer coding.")
+            throw ReplyFault("A reply has both a length and a transfer coding.")
         }
         let framing: BodyFraming
         if status == 204 || status == 304 {
@@ -246,7 +246,7 @@ struct ReplyParser {
         do throws(Refusal) {
             step = try parser.parse(bytes.extracting(index..<bytes.count))
         } catch {
-            throw ReplyFault("The body of a reply is wrong: \(error.detail)")
+            throw ReplyFault("The body of a reply is malformed: \(error.detail)")
         }
         state = step.isComplete ? .complete : .body(parser)
         return Step(

@@ -79,7 +79,7 @@ struct Workload: Sendable {
 
     /// - Parameter histories: at least one.
     init(histories: [History], settings: WorkloadSettings, seed: UInt64) {
-        precondition(!histories.isEmpty, "there is nothing to make requests of")
+        precondition(!histories.isEmpty, "there are no histories to make requests from")
         self.histories = histories
         self.settings = settings
         generator = SplitMix64(seed: seed)

@@ -74,12 +74,12 @@ package final class SpanExporter: Sendable {
     package func register(in registry: MetricRegistry) {
         registry.counter(
             "genrec_spans_exported_total",
-            help: "Spans that the collector has taken.",
+            help: "Spans that the collector has accepted.",
             read: { [self] in Double(state.withLock { $0.exported }) }
         )
         registry.counter(
             "genrec_spans_dropped_total",
-            help: "Spans that were lost: the queue was full, or the collector did not take them.",
+            help: "Spans that were lost: the queue was full, or the collector did not accept them.",
             read: { [self] in Double(state.withLock { $0.dropped }) }
         )
     }

@@ -102,7 +102,7 @@ package final class RedisUserStore: UserStore {
             case .success(let replies):
                 guard let elements = replies.first?.elements else {
                     return completion(
-                        .failure(UserStoreError(.unavailable, "the store answers something that is no list"))
+                        .failure(UserStoreError(.unavailable, "the store answered with something other than a list"))
                     )
                 }
                 completion(.success(elements.compactMap { if case .text(let bytes) = $0 { bytes } else { nil } }))
@@ -118,7 +118,7 @@ package final class RedisUserStore: UserStore {
             for case .error(let words) in replies {
                 // Only the error code: the message may repeat a key, which names a user.
                 let code = words.prefix { $0 != " " }
-                return .failure(UserStoreError(code == "OOM" ? .full : .unavailable, "the store says \(code)"))
+                return .failure(UserStoreError(code == "OOM" ? .full : .unavailable, "the store answered \(code)"))
             }
             return .success(replies)
         case .failure(let error): return .failure(UserStoreError(.unavailable, error.description))
@@ -137,7 +137,7 @@ package final class RedisUserStore: UserStore {
         for event in events {
             guard StoredEvent.text(event.event) != nil else {
                 completion(
-                    .failure(UserStoreError(.unusable, "an action must not have a tab in it, where the store is Redis"))
+                    .failure(UserStoreError(.unusable, "an action must not contain a tab when the store is Redis"))
                 )
                 return
             }

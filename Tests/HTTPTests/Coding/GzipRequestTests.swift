@@ -119,7 +119,7 @@ private func post(
         let result = post(coded + garbage)
         #expect(result.status == 400 && result.requests.isEmpty)
         #expect(
-            result.refusal == "400 The gzip content of the request goes on after its end, at byte \(coded.count)."
+            result.refusal == "400 The gzip content of the request has data after its end, at byte \(coded.count)."
         )
     }
 

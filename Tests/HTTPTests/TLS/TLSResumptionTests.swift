@@ -171,8 +171,8 @@ import Testing
         let other = try authority.issue()
         try check(.certificate, "no certificate in PEM form") { $0.certificate = [] }
         try check(.certificate, "no certificate in PEM form") { $0.certificate = good.key }
-        try check(.certificate, "cannot be read, after 0") { $0.certificate[100] = UInt8(ascii: "!") }
-        try check(.certificate, "cannot be read, after 1") { $0.certificate += other.certificate.dropLast(60) }
+        try check(.certificate, "unreadable certificate after 0") { $0.certificate[100] = UInt8(ascii: "!") }
+        try check(.certificate, "unreadable certificate after 1") { $0.certificate += other.certificate.dropLast(60) }
         try check(.certificate, "ee key too small") { material in
             material = try authority.issue(key: .rsa(bits: 1_024)).material()
         }

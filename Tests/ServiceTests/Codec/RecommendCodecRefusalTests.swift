@@ -176,7 +176,7 @@ import Testing
         (#"{"k":0,"history":[]"#, "400 byte 19: expected ',' or '}', but the text ends"),
         (#"{"k":0,"history":[]} x"#, "400 byte 21: expected the end"),
         (#"{"exlude":{"a":tru}}"#, "400 byte 15: expected a value"),
-        (#"{"k":0,"x":[1,2,{"y":"\q"}]}"#, "400 byte 22: an escape that JSON does not have"),
+        (#"{"k":0,"x":[1,2,{"y":"\q"}]}"#, "400 byte 22: an escape that JSON does not define"),
         (#"{"k":0,"x":[1,2,{"y":"q"}]}"#, "422 k must be an integer from 1 to 100"),
     ])
     func malformedWinsOverUnusable(body: String, refusal: String) {

@@ -101,7 +101,7 @@ import Testing
         for (text, part) in [
             ("gpu", "no device 'gpu'"), ("ascend", "no device 'ascend'"), ("ascend:", "no device 'ascend:'"),
             ("ascend:-1", "no device 'ascend:-1'"), ("ascend:65536", "no device"), ("cpu,", "no device ''"),
-            ("ascend:1,ascend:1", "ascend:1 is named twice"), ("cpu,ascend:0", "the cpu computes alone"),
+            ("ascend:1,ascend:1", "ascend:1 is named twice"), ("cpu,ascend:0", "the cpu cannot be combined"),
         ] {
             #expect(Self.refusal(["engine.device": text])?.contains(part) == true, "\(text)")
         }
