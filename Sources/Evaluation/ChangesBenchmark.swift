@@ -37,8 +37,8 @@ package struct ChangesReport: Sendable {
     package var table: String {
         var lines = [
             "\(items) items, \(items) changes, a journal of \(journalBytes) bytes",
-            String(format: "make them         %.2f s of a processor", applySeconds),
-            String(format: "read them again   %.2f s of a processor", replaySeconds),
+            String(format: "apply             %.2f s of CPU time", applySeconds),
+            String(format: "replay            %.2f s of CPU time", replaySeconds),
         ]
         for (added, durations) in additions { lines.append("add 1 to \(added)  \(durations.text) ms") }
         for (name, durations) in popularity {
@@ -94,7 +94,7 @@ package enum ChangesBenchmark {
         }
         var hidden = base
         _ = try CatalogueStore(directory: nil).apply(away, current: { [base] }, publish: { hidden = $0[0] })
-        report.popularity = [("all available", answer(base)), ("a tenth away", answer(hidden))]
+        report.popularity = [("all available", answer(base)), ("a tenth hidden", answer(hidden))]
         return report
     }
 

@@ -38,7 +38,7 @@ package struct TrieReport: Sendable {
         var lines = [
             "\(items) items, \(levels) levels of \(codes) codes, \(paths) paths, \(beams) beams",
             String(format: "build             %.2f s on one core", buildSeconds),
-            String(format: "memory            %d bytes, %.1f an item", bytes, bytesOfAnItem),
+            String(format: "memory            %d bytes, %.1f per item", bytes, bytesOfAnItem),
         ]
         for search in searches {
             for (round, durations) in search.rounds.enumerated() {

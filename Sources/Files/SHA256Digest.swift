@@ -23,7 +23,7 @@ package struct SHA256Digest: Sendable {
     ///
     /// - Throws: `FileError.unreadable`, also if OpenSSL fails.
     package init(of file: InputFile) throws(FileError) {
-        let failure = FileError(.unreadable, "\(file.path): OpenSSL cannot take its SHA-256")
+        let failure = FileError(.unreadable, "\(file.path): OpenSSL cannot compute its SHA-256")
         guard let context = EVP_MD_CTX_new() else { throw failure }
         defer { EVP_MD_CTX_free(context) }
         guard EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else { throw failure }

@@ -34,7 +34,7 @@ package enum TextFile {
             if compressed[consumed...].allSatisfy({ $0 == 0 }) { break }
             var stream = z_stream()
             guard inflateInit2_(&stream, MAX_WBITS + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
-            else { throw FileError(.unreadable, "\(path): there is no memory to decompress it") }
+            else { throw FileError(.unreadable, "\(path): there is not enough memory to decompress it") }
             defer { inflateEnd(&stream) }
             var status = Z_OK
             while status != Z_STREAM_END {

@@ -151,7 +151,7 @@ struct AscendFaultTests {
                 emulator.resetTrace()
                 let later = fail(model)
                 #expect(later?.code == .deviceLost)
-                #expect(later?.message.hasPrefix("ascend:0 has to be reset: ") == true)
+                #expect(later?.message.hasPrefix("ascend:0 must be reset: ") == true)
                 #expect(emulator.count("launch") == 0)
             }
             // A hanging stream would block every individual release.
@@ -337,7 +337,7 @@ struct AscendFaultTests {
                 let device = try AscendDevice.open(number: 1)
                 emulator.resetTrace()
                 let error = #expect(throws: ComputeError.self) { try AscendProcess.finalize() }
-                #expect(error?.message == "CANN cannot be ended: ascend:1 is still in use")
+                #expect(error?.message == "CANN cannot be shut down: ascend:1 is still in use")
                 #expect(emulator.count("aclFinalize") == 0)
                 #expect(device.description.name == "ascend:1")
             }

@@ -78,7 +78,7 @@ import Testing
         #expect(fault({ $0.swapAt(0, 9) }, .bfloat16) == nil)
         for dtype in [DType.bfloat16, .float16, .int8] {
             let fault = fault({ $0[9].row = 30 }, dtype)
-            #expect(fault?.contains("0.9 of the ten best items are those of float32") == true, "\(dtype)")
+            #expect(fault?.contains("0.9 of the ten best items match those of float32") == true, "\(dtype)")
         }
     }
 }

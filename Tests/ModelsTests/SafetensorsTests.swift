@@ -73,7 +73,7 @@ import Testing
         (#"{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}"#, "non-negative"),
         (#"{"dtype":"F32","shape":[2],"data_offsets":[0,8.0]}"#, "non-negative"),
         (#"{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}"#, "non-negative"),
-        (#"{"dtype":"F32","shape":[4],"data_offsets":[0,16]}"#, "bytes 0 to 16 go beyond the 8 bytes of data"),
+        (#"{"dtype":"F32","shape":[4],"data_offsets":[0,16]}"#, "bytes 0 to 16 exceed the 8 bytes of data"),
         (#"{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#, "4 bytes after the last tensor"),
         (#"{"dtype":"F32","shape":[1],"data_offsets":[4,8]}"#, "there is a gap before"),
         (#"{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}"#, "is too large"),

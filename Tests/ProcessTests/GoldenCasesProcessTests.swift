@@ -141,12 +141,12 @@ import Testing
             }
             try expectRefusal(
                 bundle,
-                "of the ten best items are those of float32, 0.98 are needed",
+                "of the ten best items match those of float32, but 0.98 is needed",
                 options: ["--dtype", "bf16"]
             )
             try expectRefusal(
                 bundle,
-                "of the ten best items are those of float32, 0.95 are needed",
+                "of the ten best items match those of float32, but 0.95 is needed",
                 options: ["--dtype", "int8"]
             )
             // A type other than that of the weights.

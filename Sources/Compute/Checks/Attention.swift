@@ -26,7 +26,7 @@ extension AttentionOperation {
         }
         let (queryColumns, valueColumns) = (query.columns / heads, value.columns / keyHeads)
         guard weights == .silu || queryColumns == valueColumns else {
-            throw refused("value heads have \(valueColumns) columns, query heads \(queryColumns)")
+            throw refused("value heads have \(valueColumns) columns, but query heads have \(queryColumns)")
         }
         for sequence in 0..<layout.count where layout.length(of: sequence) <= 0 {
             throw refused("sequence \(sequence) has \(layout.length(of: sequence)) rows")
@@ -38,7 +38,7 @@ extension AttentionOperation {
         try output.require(.float32, rows: asking, columns: output.columns, in: name, as: "output")
         // Divides, because with fewer value than query heads the product could overflow.
         guard output.columns % heads == 0, output.columns / heads == valueColumns else {
-            throw refused("output rows have \(output.columns) columns, \(heads) heads of \(valueColumns) are needed")
+            throw refused("output rows have \(output.columns) columns, not \(heads) heads of \(valueColumns)")
         }
         if let firstRowWeights {
             guard firstRowWeights.count == layout.count else {
@@ -82,7 +82,7 @@ extension AttentionOperation {
             )
         }
         guard bias.applies.count == layout.count else {
-            throw refused("\(bias.applies.count) entries say where the bias applies, for \(layout.count) sequences")
+            throw refused("the bias has \(bias.applies.count) flags for \(layout.count) sequences")
         }
         if bias.time != nil {
             try bias.timestamps.require(

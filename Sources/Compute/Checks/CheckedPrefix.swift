@@ -37,7 +37,7 @@ package struct CheckedPrefix<Pages: KeyValuePages> {
             throw refused("layer \(layer) of pages for \(shape.layers) layers")
         }
         guard sequences.count == layout.count else {
-            throw refused("pages are given for \(sequences.count) sequences, the batch has \(layout.count)")
+            throw refused("there are pages for \(sequences.count) sequences, but the batch has \(layout.count)")
         }
         // Layouts number rows with Int32.
         var total = 0

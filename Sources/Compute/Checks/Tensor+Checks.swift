@@ -7,7 +7,7 @@ extension Tensor {
         guard self.dtype == dtype else {
             throw ComputeError(
                 .invalidArgument,
-                "\(operation): the \(role) is \(self.dtype.rawValue), it must be \(dtype.rawValue)"
+                "\(operation): the \(role) is \(self.dtype.rawValue), but must be \(dtype.rawValue)"
             )
         }
         guard rows >= 0, columns >= 0, rowStride >= columns else {
@@ -43,7 +43,7 @@ extension Tensor {
         guard self.rows == rows, self.columns == columns else {
             throw ComputeError(
                 .invalidArgument,
-                "\(operation): the \(role) is \(self.rows) × \(self.columns), it must be \(rows) × \(columns)"
+                "\(operation): the \(role) is \(self.rows) × \(self.columns), but must be \(rows) × \(columns)"
             )
         }
     }

@@ -145,7 +145,7 @@ final class AscendContext {
     /// Throws if the device has to be reset.
     func requireUsable() throws(ComputeError) {
         if let failure {
-            throw ComputeError(.deviceLost, "ascend:\(number) has to be reset: \(failure.message)")
+            throw ComputeError(.deviceLost, "ascend:\(number) must be reset: \(failure.message)")
         }
         guard isWhole else {
             let error = ComputeError(.deviceLost, "ascend:\(number) was reset after a failure of another user of it")

@@ -177,7 +177,7 @@ extension AscendDevice {
         guard own.count == entries else {
             throw ComputeError(
                 .invalidArgument,
-                "\(operation): the norm's \(role) has \(own.count) entries, the rows have \(entries) columns"
+                "\(operation): the norm's \(role) has \(own.count) entries, but the rows have \(entries) columns"
             )
         }
         return own

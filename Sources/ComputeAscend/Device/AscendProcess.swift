@@ -69,7 +69,7 @@ package enum AscendProcess {
             guard state.isInitialized else { return nil }
             guard state.open.isEmpty else {
                 let names = state.open.keys.sorted().map { "ascend:\($0)" }.joined(separator: ", ")
-                throw ComputeError(.invalidArgument, "CANN cannot be ended: \(names) is still in use")
+                throw ComputeError(.invalidArgument, "CANN cannot be shut down: \(names) is still in use")
             }
             let library = try AscendLibrary.shared()
             state.isInitialized = false

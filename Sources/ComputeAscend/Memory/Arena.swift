@@ -19,7 +19,7 @@ struct Arena {
     mutating func allocate(byteCount: Int) throws(ComputeError) -> DeviceAddress {
         if let place = plan.take(byteCount) { return blocks[place.chunk].address.advanced(byBytes: place.offset) }
         guard let missing = plan.missing(byteCount, atLeast: Self.leastChunk) else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(byteCount) bytes")
         }
         let block: DeviceBlock
         do throws(ComputeError) {

@@ -28,7 +28,7 @@ struct Staging {
         var place = plan.take(byteCount)
         if place == nil {
             guard let missing = plan.missing(byteCount, atLeast: Self.leastChunk) else {
-                throw ComputeError(.outOfMemory, "there is no memory for an input of \(byteCount) bytes")
+                throw ComputeError(.outOfMemory, "there is not enough memory for an input of \(byteCount) bytes")
             }
             try append(byteCount: missing)
             place = plan.take(byteCount)

@@ -20,7 +20,7 @@ final class AngleTable {
         let size = cosines.count * MemoryLayout<Float>.stride
         // Kernels read past the end of a tensor, so the second one starts after the bytes reserved for the first.
         guard let second = Alignment.reserved(size) else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(rows) positions")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(rows) positions")
         }
         block = try DeviceBlock(byteCount: second + size, use: .weights, context: context, for: "rotary angles")
         var packed = [Float](repeating: 0, count: (second + size) / MemoryLayout<Float>.stride)

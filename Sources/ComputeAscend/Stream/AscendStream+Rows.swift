@@ -15,7 +15,7 @@ extension AscendStream {
             guard own.columns == table.columns else {
                 throw ComputeError(
                     .invalidArgument,
-                    "embed: positions have \(own.columns) columns, the table has \(table.columns)"
+                    "embed: positions have \(own.columns) columns, but the table has \(table.columns)"
                 )
             }
             try check(positions.ids, rows: rows, table: own, role: "position ids")
@@ -83,12 +83,12 @@ extension AscendStream {
         for id in values where id < 0 || Int(id) >= table.rows {
             throw ComputeError(
                 .invalidArgument,
-                "embed: id \(id) is among the \(role), the table has \(table.rows) rows"
+                "embed: the \(role) contain \(id), but the table has \(table.rows) rows"
             )
         }
         // There may be unused numbers between the table's own rows and the added ones.
         for id in values where Int(id) >= table.view.dims[0] && Int(id) < table.added.first {
-            throw ComputeError(.invalidArgument, "embed: row \(id) is among the \(role), which the table does not have")
+            throw ComputeError(.invalidArgument, "embed: the \(role) contain row \(id), which the table does not have")
         }
     }
 
@@ -204,7 +204,10 @@ extension AscendStream {
         try source.require(.float32, in: "gather rows", as: "source")
         try output.require(.float32, rows: rows.count, columns: source.columns, in: "gather rows", as: "output")
         for row in rows where row < 0 || Int(row) >= source.rows {
-            throw ComputeError(.invalidArgument, "gather rows: row \(row) is asked for, the source has \(source.rows)")
+            throw ComputeError(
+                .invalidArgument,
+                "gather rows: row \(row) is out of range, the source has \(source.rows)"
+            )
         }
         guard !rows.isEmpty, source.columns > 0 else { return }
         let index = try input(rows, .int32, [rows.count])
@@ -223,7 +226,10 @@ extension AscendStream {
         var flags = [UInt8](repeating: 0, count: tensor.rows)
         for row in rows {
             guard row >= 0, Int(row) < tensor.rows else {
-                throw ComputeError(.invalidArgument, "zero rows: row \(row) is named, the tensor has \(tensor.rows)")
+                throw ComputeError(
+                    .invalidArgument,
+                    "zero rows: row \(row) is out of range, the tensor has \(tensor.rows)"
+                )
             }
             flags[Int(row)] = 1
         }

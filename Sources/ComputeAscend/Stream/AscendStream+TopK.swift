@@ -42,7 +42,7 @@ extension AscendStream {
             )
         }
         for count in operation.counts where count < 1 {
-            throw ComputeError(.invalidArgument, "select top k: \(count) rows are asked for")
+            throw ComputeError(.invalidArgument, "select top k: \(count) rows are requested")
         }
         var allowed: [[UInt64]] = []
         // Added rows are read if a mask allows them.
@@ -56,7 +56,7 @@ extension AscendStream {
         let fetched = min(rows, (most + 8 + 31) / 32 * 32)
         let count = queries * fetched
         guard let indicesOffset = Alignment.reserved(count * MemoryLayout<Float>.stride) else {
-            throw ComputeError(.outOfMemory, "select top k: there is no memory for \(count) results")
+            throw ComputeError(.outOfMemory, "select top k: there is not enough memory for \(count) results")
         }
         let result = try temporary(.uint8, [indicesOffset + count * MemoryLayout<Int64>.stride])
         let values = View(result.address, .float32, [queries, fetched])

@@ -194,7 +194,9 @@ package final class AscendStream: Compute.Stream {
         var bytes = dtype.byteCount
         for extent in dims {
             let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
-            guard !overflow else { throw ComputeError(.outOfMemory, "there is no memory for a tensor of \(dims)") }
+            guard !overflow else {
+                throw ComputeError(.outOfMemory, "there is not enough memory for a tensor of \(dims)")
+            }
             bytes = product
         }
         return bytes

@@ -256,7 +256,7 @@ extension CPUDevice {
             guard own.count == columns else {
                 throw ComputeError(
                     .invalidArgument,
-                    "\(operation): the norm's \(role) has \(own.count) entries, the rows have \(columns) columns"
+                    "\(operation): the norm's \(role) has \(own.count) entries, but the rows have \(columns) columns"
                 )
             }
             return own.entries

@@ -48,7 +48,7 @@ package final class CPUDevice: Device {
         copies: CatalogueCopy.Policy = .never
     ) throws(ComputeError) {
         guard (1...1024).contains(threads) else {
-            throw ComputeError(.invalidArgument, "a CPU device computes with 1 to 1024 threads, not \(threads)")
+            throw ComputeError(.invalidArgument, "a CPU device has 1 to 1024 threads, not \(threads)")
         }
         self.dtype = try Self.kernelForm(of: dtype)
         copyPolicy = copies
@@ -62,7 +62,7 @@ package final class CPUDevice: Device {
             chosen = try InstructionSet.selected(override: getenv("GENREC_ISA").map { String(cString: $0) })
         }
         guard let kernels = gk_kernels_for(chosen.level) else {
-            throw ComputeError(.unsupported, "this host does not have the instruction set \(chosen.rawValue)")
+            throw ComputeError(.unsupported, "this host does not support the instruction set \(chosen.rawValue)")
         }
         self.kernels = kernels
         pool = try WorkerPool(threads: threads)

@@ -37,7 +37,7 @@ package enum InstructionSet: String, Sendable, CaseIterable {
             throw ComputeError(.unsupported, "GENREC_ISA=\(override) is not an instruction set; this host has \(names)")
         }
         guard level.isAvailable else {
-            throw ComputeError(.unsupported, "GENREC_ISA=\(override): this host does not have it, only \(names)")
+            throw ComputeError(.unsupported, "GENREC_ISA=\(override): this host does not support it, only \(names)")
         }
         return level
     }

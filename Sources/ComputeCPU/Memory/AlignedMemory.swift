@@ -26,7 +26,7 @@ struct AlignedMemory: ~Copyable {
         var memory: UnsafeMutableRawPointer?
         // Not aligned_alloc, which requires a multiple of the alignment; the sanitizers refuse anything else.
         guard byteCount < Self.tooManyBytes, posix_memalign(&memory, alignment, rounded) == 0, let base = memory else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of \(purpose)")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(byteCount) bytes of \(purpose)")
         }
         if byteCount >= Self.leastHuge { madvise(base, rounded / Self.hugePage * Self.hugePage, MADV_HUGEPAGE) }
         self.base = base
@@ -37,7 +37,7 @@ struct AlignedMemory: ~Copyable {
     init(zeroedFloats count: Int, for purpose: String) throws(ComputeError) {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
         guard count >= 0, !overflow else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(count) numbers of \(purpose)")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(count) numbers of \(purpose)")
         }
         try self.init(byteCount: byteCount, for: purpose)
         memset(base, 0, byteCount)

@@ -25,7 +25,7 @@ struct Arena: ~Copyable {
     /// Memory for `byteCount` bytes.
     mutating func allocate(byteCount: Int) throws(ComputeError) -> UnsafeMutableRawPointer {
         let (padded, overflow) = max(byteCount, 1).addingReportingOverflow(AlignedMemory.alignment - 1)
-        guard !overflow else { throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes") }
+        guard !overflow else { throw ComputeError(.outOfMemory, "there is not enough memory for \(byteCount) bytes") }
         let size = padded / AlignedMemory.alignment * AlignedMemory.alignment
         while current < chunks.count {
             if size <= chunks.byteCount(of: current) - used {

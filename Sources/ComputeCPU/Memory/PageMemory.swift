@@ -19,7 +19,7 @@ final class PageMemory {
             let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0),
             base != MAP_FAILED
         else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(byteCount) bytes of key and value pages")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(byteCount) bytes of key and value pages")
         }
         // As in AlignedMemory. Resident memory then grows by two megabytes at a time.
         if byteCount >= AlignedMemory.leastHuge { madvise(base, byteCount, MADV_HUGEPAGE) }

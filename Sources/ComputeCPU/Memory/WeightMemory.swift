@@ -31,7 +31,7 @@ final class WeightSpace: Sendable {
     func block(zeroedFloats count: Int, for purpose: String) throws(ComputeError) -> WeightMemory {
         let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
         guard count >= 0, !overflow else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(count) numbers of \(purpose)")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(count) numbers of \(purpose)")
         }
         let place = try place(byteCount: byteCount, for: purpose)
         memset(place.base, 0, byteCount)

@@ -90,7 +90,7 @@ extension CPUStream {
         let (pages, tooMany) = job.own_pages.multipliedReportingOverflow(by: keyHeads)
         let (count, tooLarge) = pages.multipliedReportingOverflow(by: words)
         guard !tooMany, !tooLarge, count < Int.max / 4 else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(job.own_pages) pages of keys and values")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(job.own_pages) pages of keys and values")
         }
         job.own = try allocate(byteCount: count * MemoryLayout<UInt32>.stride).assumingMemoryBound(to: UInt32.self)
         pool.run(gk_own_pages_run, job: &job, count: job.own_pages)

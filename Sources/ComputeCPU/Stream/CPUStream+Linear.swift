@@ -16,7 +16,7 @@ extension CPUStream {
         guard !overflow, depth == weights.inputs else {
             throw ComputeError(
                 .invalidArgument,
-                "linear: the input has \(depth) columns, the weights take \(weights.inputs)"
+                "linear: the input has \(depth) columns, but the weights take \(weights.inputs)"
             )
         }
         let output = operation.output

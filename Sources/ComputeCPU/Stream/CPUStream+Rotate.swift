@@ -48,7 +48,10 @@ extension CPUStream {
             let (floats, overflow) = tensor.rows.multipliedReportingOverflow(by: width)
             let (byteCount, tooLarge) = floats.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
             guard !overflow, !tooLarge else {
-                throw ComputeError(.outOfMemory, "rotate: there is no memory for the angles of \(tensor.rows) rows")
+                throw ComputeError(
+                    .outOfMemory,
+                    "rotate: there is not enough memory for the angles of \(tensor.rows) rows"
+                )
             }
             let table = try allocate(byteCount: byteCount).assumingMemoryBound(to: Float.self)
             fillAngles(of: frequencies, positions: positions, rows: tensor.rows, table: table)

@@ -17,7 +17,7 @@ extension CPUStream {
             guard own.columns == table.columns else {
                 throw ComputeError(
                     .invalidArgument,
-                    "embed: positions have \(own.columns) columns, the table has \(table.columns)"
+                    "embed: positions have \(own.columns) columns, but the table has \(table.columns)"
                 )
             }
             try check(positions.ids, rows: rows, table: own, role: "position ids")
@@ -57,14 +57,14 @@ extension CPUStream {
         guard least >= 0, Int(most) < table.rows else {
             throw ComputeError(
                 .invalidArgument,
-                "embed: \(role) run from \(least) to \(most), the table has \(table.rows) rows"
+                "embed: \(role) run from \(least) to \(most), but the table has \(table.rows) rows"
             )
         }
         // There may be unused numbers between the table's own rows and the added ones.
         guard Int(most) >= table.ownRows else { return }
         for row in UnsafeBufferPointer(start: ids.int32s, count: rows)
         where Int(row) >= table.ownRows && Int(row) < table.added.first {
-            throw ComputeError(.invalidArgument, "embed: \(role) name row \(row), which the table does not have")
+            throw ComputeError(.invalidArgument, "embed: \(role) contain row \(row), which the table does not have")
         }
     }
 
@@ -102,7 +102,10 @@ extension CPUStream {
         try source.require(.float32, in: "gather rows", as: "source")
         try output.require(.float32, rows: rows.count, columns: source.columns, in: "gather rows", as: "output")
         for row in rows where row < 0 || Int(row) >= source.rows {
-            throw ComputeError(.invalidArgument, "gather rows: row \(row) is asked for, the source has \(source.rows)")
+            throw ComputeError(
+                .invalidArgument,
+                "gather rows: row \(row) is out of range, the source has \(source.rows)"
+            )
         }
         let (from, to) = (source.floats, output.floats)
         for (index, row) in rows.enumerated() {
@@ -117,7 +120,7 @@ extension CPUStream {
     package func zeroRows(_ tensor: Tensor, rows: [Int32]) throws(ComputeError) {
         try tensor.require(.float32, in: "zero rows", as: "tensor")
         for row in rows where row < 0 || Int(row) >= tensor.rows {
-            throw ComputeError(.invalidArgument, "zero rows: row \(row) is named, the tensor has \(tensor.rows)")
+            throw ComputeError(.invalidArgument, "zero rows: row \(row) is out of range, the tensor has \(tensor.rows)")
         }
         let floats = tensor.floats
         for row in rows {

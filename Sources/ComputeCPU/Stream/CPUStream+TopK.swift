@@ -105,7 +105,7 @@ extension CPUStream {
         let stride = (queries.columns + 15) / 16 * 8 * device.kernels.pointee.bf16_words
         let (words, overflow) = queries.rows.multipliedReportingOverflow(by: stride)
         guard !overflow, words < Int.max / 4 else {
-            throw ComputeError(.outOfMemory, "there is no memory for \(queries.rows) queries")
+            throw ComputeError(.outOfMemory, "there is not enough memory for \(queries.rows) queries")
         }
         let memory = try allocate(byteCount: words * MemoryLayout<UInt32>.stride)
         device.kernels.pointee.bf16_round(

@@ -49,7 +49,7 @@ package final class CPUStream: Compute.Stream {
         let (elements, tooMany) = rows.multipliedReportingOverflow(by: stride)
         let (byteCount, tooLarge) = elements.multipliedReportingOverflow(by: dtype.byteCount)
         guard !tooMany, !tooLarge else {
-            throw ComputeError(.outOfMemory, "there is no memory for a tensor of \(rows) × \(columns)")
+            throw ComputeError(.outOfMemory, "there is not enough memory for a tensor of \(rows) × \(columns)")
         }
         let address = try allocate(byteCount: byteCount)
         return Tensor(

@@ -121,7 +121,7 @@ final class GzipDecoder {
             case Z_STREAM_END:
                 place = .betweenMembers
             case Z_MEM_ERROR:
-                return Refusal(503, "There is no memory to inflate the content of the request with.")
+                return Refusal(503, "There is not enough memory to inflate the content of the request.")
             default:
                 return damage
             }

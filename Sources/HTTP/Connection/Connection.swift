@@ -231,7 +231,9 @@ struct Connection {
         beginBody(request.framing, maximumBytes: maximum, as: .body, now: now)
         if request.contentCoding == .gzip, request.framing != .none {
             decoder = GzipDecoder(limits: settings.limits)
-            if decoder == nil { refuse(Refusal(503, "There is no memory to inflate the content of the request with.")) }
+            if decoder == nil {
+                refuse(Refusal(503, "There is not enough memory to inflate the content of the request."))
+            }
         }
         owesContinue = request.expectsContinue && request.framing != .none
     }

@@ -121,7 +121,7 @@ package final class LoopSocket {
             var length = socklen_t(MemoryLayout<Int32>.size)
             _ = getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length)
             guard code == 0 else { return fail("cannot be reached: \(Syscall.message(code))") }
-            guard begin() else { return fail("cannot be reached: there is no memory for TLS") }
+            guard begin() else { return fail("cannot be reached: there is not enough memory for TLS") }
         }
         if events & CLinux_EPOLLRDHUP != 0 || failed { transport?.peerHasClosed = true }
         transport?.becameReady(readable: events & CLinux_EPOLLIN != 0 || failed, writable: writable)

@@ -42,7 +42,7 @@ extension LoadReport {
             )
         }
         if recorder.lag.totalCount > 0, case .open = plan.arrivals {
-            lines.append(line("own lag, ms", text(recorder.lag)))
+            lines.append(line("client lag, ms", text(recorder.lag)))
         }
         lines.append(
             line(

@@ -234,8 +234,9 @@ extension GoldenCases {
         }
         let mean = overlap / Double(max(cases.count, 1))
         guard dtype != .float32, mean < Self.neededOverlap(dtype) else { return nil }
-        return "golden cases: in \(dtype.rawValue) \(Self.text(mean)) of the ten best items are those of float32, "
-            + "\(Self.text(Self.neededOverlap(dtype))) are needed; the least, \(Self.text(worst.share)), in case \(worst.index + 1)"
+        return "golden cases: in \(dtype.rawValue) \(Self.text(mean)) of the ten best items match those of float32, "
+            + "but \(Self.text(Self.neededOverlap(dtype))) is needed; "
+            + "lowest: \(Self.text(worst.share)) in case \(worst.index + 1)"
     }
 
     private static func text(_ share: Double) -> String { "\((share * 1_000).rounded() / 1_000)" }

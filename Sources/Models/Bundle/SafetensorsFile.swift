@@ -75,7 +75,7 @@ package final class SafetensorsFile: Sendable {
         for entry in entries {
             let range = "bytes \(entry.range.lowerBound) to \(entry.range.upperBound)"
             guard entry.range.upperBound <= dataCount else {
-                throw malformed("tensor \(quoted(entry.name)): \(range) go beyond the \(dataCount) bytes of data")
+                throw malformed("tensor \(quoted(entry.name)): \(range) exceed the \(dataCount) bytes of data")
             }
             guard entry.range.lowerBound >= end else {
                 throw malformed("tensor \(quoted(entry.name)): \(range) overlap the tensor before it")

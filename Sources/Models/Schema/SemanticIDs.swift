@@ -174,7 +174,7 @@ package struct SemanticIDs: Sendable, Equatable {
                 throw JSONError("semantic_ids.ranges has \(ranges.count) entries for \(levels) levels")
             }
             for range in ranges where range.first + range.count > rows {
-                throw JSONError("semantic_ids.ranges goes beyond the vocabulary of \(rows) rows")
+                throw JSONError("semantic_ids.ranges exceeds the vocabulary of \(rows) rows")
             }
         }
         let fitting = template.itemsThatFit(window: window, levels: levels)
