@@ -144,7 +144,7 @@ package final class AscendDevice: Device {
         if half == .float16 {
             let refusal = try reasonNotToBlock()
             blocksWeights = refusal == nil
-            weightsNote = "weights are in \(refusal.map { "their own order: \($0)" } ?? "FRACTAL_NZ")"
+            weightsNote = "weights are \(refusal.map { "not in FRACTAL_NZ: \($0)" } ?? "in FRACTAL_NZ")"
         }
         ranksExactly = try doesRankExactly()
         fusionNote = try decideFusion(isWanted: fusesAttention)

@@ -7,8 +7,8 @@ extension BundleComparison {
             title: entries.count > 1
                 ? "Comparison of \(entries.count) bundles" : "Evaluation of \(entries[0].report.label)",
             lead:
-                "Leave-one-out over \(users) users: each last event is ranked among all items of the catalogue except "
-                + "those in the history."
+                "Leave-one-out over \(users) users: each user's last event is ranked among all items of the catalogue "
+                + "except those in the history."
         )
         let tables = tables
         page.add(tables[0])
