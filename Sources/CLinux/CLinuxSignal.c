@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "include/CLinuxSignal.h"
 
 #include <errno.h>

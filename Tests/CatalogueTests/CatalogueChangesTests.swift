@@ -336,7 +336,7 @@ private final class Served {
             try refusal(served, hidden, new("m"), new("n", .like(["a", "m"])))
                 == "change 3, item 'n': like names 'm', which is not an item of the model's bundle"
         )
-        #expect(try refusal(served, new("m"), new("n"), hidden, new("o")).contains("3 items"))
+        #expect(try refusal(served, new("m"), new("n"), hidden, new("o")).contains("3 added items"))
         #expect(try refusal(served, new("m"), new("n"), change("n", resets: true), new("o"), new("m")) == "")
         #expect(served.catalogue.addedCount == 2)
         let fixed = try Served(nil, try items(), extensibility: .none(because: "it is fixed"))

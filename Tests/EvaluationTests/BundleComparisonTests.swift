@@ -106,7 +106,7 @@ private func log(_ targets: [String]) throws -> InteractionLog {
             [report("a <1>", [1, 5, 20]), report("b & 2", [2, 1, 20])],
             log: try log(["x", "x", "y"])
         )
-        #expect(comparison.text.contains("b & 2 less a <1>: 1 users better, 1 worse, 1 the same"))
+        #expect(comparison.text.contains("b & 2 minus a <1>: 1 users better, 1 worse, 1 the same"))
         let second = try #require(comparison.json["bundles"]).elements[1]
         #expect(second["bundle"] == .string("b & 2"))
         #expect(second["wins"] == .integer(1))

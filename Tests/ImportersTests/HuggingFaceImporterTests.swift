@@ -165,7 +165,7 @@ struct TinyDirectory {
         ("[\"LlamaForCausalLM\"]", "null", "no error"),
         ("\"hidden_size\": 4,", "", "hidden_size is missing"),
         ("\"hidden_size\": 4", "\"hidden_size\": 8", "embed_tokens.weight\" has shape (7, 4), but with "),
-        ("\"vocab_size\": 7", "\"vocab_size\": 8", "config.json it is (8, 4)"),
+        ("\"vocab_size\": 7", "\"vocab_size\": 8", "config.json it must be (8, 4)"),
         ("\"vocab_size\": 7", "\"vocab_size\": 1e30", "vocab_size must be an integer"),
         ("\"num_attention_heads\": 2", "\"num_attention_heads\": 0", "num_attention_heads must be an integer"),
         ("\"num_attention_heads\": 2", "\"num_attention_heads\": 3", "head_dimension 1 is not even"),

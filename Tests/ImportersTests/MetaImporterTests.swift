@@ -110,13 +110,13 @@ import Testing
     @Test func wrongShape_IsStatedWithBothShapes() throws {
         let message = try message { $0.change("_o.weight") { $0 = TinyTensor($0.name, [4, 5], key: $0.key) } }
         #expect(message.contains("_o.weight\" has shape (4, 5), but with "))
-        #expect(message.contains("import.json it is (4, 4)"))
+        #expect(message.contains("import.json it must be (4, 4)"))
     }
 
     @Test func positionTableOfAnotherLength_IsRefused() throws {
         let message = try message { $0.change("_pos_emb.weight") { $0 = TinyTensor($0.name, [5, 4], key: $0.key) } }
         #expect(message.contains("_pos_emb.weight\" has shape (5, 4)"))
-        #expect(message.contains("it is (6, 4)"))
+        #expect(message.contains("it must be (6, 4)"))
     }
 
     @Test func itemTableOfAnotherRank_IsRefused() throws {

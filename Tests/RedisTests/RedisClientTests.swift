@@ -62,7 +62,7 @@ import Testing
         while case .failure = answer { answer = await fixture.ask(["GET", "later"]) }
         #expect(try Self.text(answer.get()) == ["later"])
         #expect(server.connectionCount >= 2)
-        #expect(fixture.reports.all.count >= 2 && fixture.reports.all.last?.hasSuffix("is back") == true)
+        #expect(fixture.reports.all.count >= 2 && fixture.reports.all.last?.hasSuffix("is available again") == true)
         #expect(fixture.client.openBreakers == 0)
     }
 
