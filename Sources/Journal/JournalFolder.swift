@@ -213,5 +213,10 @@ package final class FolderLock: Sendable {
         }
     }
 
-    deinit { if descriptor >= 0 { close(descriptor) } }
+    deinit {
+        guard descriptor >= 0 else { return }
+        // Closing is not enough: a child that has been forked and has not called exec yet keeps the lock too.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }
