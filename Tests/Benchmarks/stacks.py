@@ -37,6 +37,15 @@ class HSTU(nn.Module):
         return x
 
 
+class RMSNorm(nn.RMSNorm):
+    """PyTorch's, which ONNX has no operator for before opset 23: the exported graph spells it out."""
+
+    def forward(self, x):
+        if not torch.onnx.is_in_onnx_export():
+            return super().forward(x)
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
+
+
 class Llama(nn.Module):
     """Touvron et al., arXiv 2302.13971: RMS norms, rotary positions, a feed-forward gated by SiLU."""
 
@@ -44,7 +53,7 @@ class Llama(nn.Module):
         super().__init__()
         self.heads, self.inner, width = model["heads"], model["feed_forward"], model["width"]
         layers = range(model["layers"])
-        self.norms = nn.ModuleList(nn.RMSNorm(width, eps=1e-6) for _ in range(2 * len(layers)))
+        self.norms = nn.ModuleList(RMSNorm(width, eps=1e-6) for _ in range(2 * len(layers)))
         self.qkv = nn.ModuleList(nn.Linear(width, 3 * width, bias=False) for _ in layers)
         self.output = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in layers)
         self.gate_up = nn.ModuleList(nn.Linear(width, 2 * self.inner, bias=False) for _ in layers)
